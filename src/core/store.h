@@ -1,0 +1,130 @@
+#ifndef CAPI_STORE_H
+#define CAPI_STORE_H
+
+/* The store: what the sender knows, durably. One connection through apr_dbd, one writer. All SQL
+ * is in store_sql.h. Reads for the page are in report.h. */
+
+#include "capi.h"
+#include "envelope.h"
+
+typedef struct capi_store_t capi_store_t;
+
+/* Opens (and, unless `read_only`, creates, migrates, and sets aside a corrupt SQLite file as
+ * NAME.corrupt-<time> with a message). *message says in one sentence what went wrong. */
+apr_status_t capi_store_open(capi_store_t **store, const char **message, const char *driver,
+                             const char *params, bool read_only, apr_pool_t *p);
+void capi_store_close(capi_store_t *store);
+
+/* The last error in the engine's words, for the log. */
+const char *capi_store_error(const capi_store_t *store);
+
+/* One transaction around a batch of what follows. A failed call poisons it: commit then rolls back
+ * and returns the error. Counters that changed are written by commit. */
+apr_status_t capi_store_begin(capi_store_t *store);
+apr_status_t capi_store_commit(capi_store_t *store);
+void capi_store_rollback(capi_store_t *store);
+
+/* --- intake: the queue's records, in order, inside a transaction --- */
+
+typedef struct {
+    int added, merged, duplicates, suppressed, binds;
+} capi_intake_t;
+
+/* Takes in one envelope: visit, binds, then events; adds what happened to *tally. */
+apr_status_t capi_store_take(capi_store_t *store, const capi_envelope_t *envelope, apr_time_t now,
+                             capi_intake_t *tally, apr_pool_t *p);
+
+/* --- dispatch --- */
+
+/* Where events go. Rows are made by intake and by the sender's configuration. */
+typedef struct {
+    apr_int64_t id;
+    const char *account;
+    const char *api_url;
+    bool test;
+    capi_wire_t wire;
+    bool is_held;
+    apr_time_t held_since;
+    const char *held_reason;
+} capi_destination_t;
+
+/* All destinations, ordered by id, in the pool. */
+apr_status_t capi_store_destinations(apr_array_header_t **list, capi_store_t *store, apr_pool_t *p);
+
+/* Finds or makes one; *id. */
+apr_status_t capi_store_destination(apr_int64_t *id, capi_store_t *store,
+                                    const capi_settings_t *settings);
+
+/* Holds a destination with the reason a person can act on, or releases it (reason NULL). */
+apr_status_t capi_store_hold(capi_store_t *store, apr_int64_t destination, const char *reason,
+                             apr_time_t now);
+
+/* How many events (counted up to `limit`) are due now, when the oldest of them became due, and when
+ * the next is due (0: none). */
+typedef struct {
+    int due;
+    apr_time_t oldest_due;
+    apr_time_t next_due;
+} capi_backlog_t;
+apr_status_t capi_store_backlog(capi_backlog_t *backlog, capi_store_t *store,
+                                apr_int64_t destination, apr_time_t now, int limit);
+
+typedef struct {
+    apr_int64_t id;
+    const char *text; /* in the destination's wire format */
+    apr_size_t len;
+    apr_int64_t event_time;
+    const char *sent_as;
+    capi_keys_t keys;
+    int retries;
+} capi_outgoing_t;
+
+typedef struct {
+    apr_int64_t request; /* row of this attempt; 0 where count is 0 */
+    apr_int64_t destination;
+    int count;
+    capi_outgoing_t *events;
+    int settled; /* how many it settled instead: suppressed, expired, unconfirmed */
+} capi_batch_t;
+
+/* Takes the next due events of a destination, none twice while a batch is open: completed from
+ * their visits, merged, consent looked at again, in the wire format. At most `max_events` and
+ * `max_bytes`. What may not go any more it settles. Opens an attempt row. */
+apr_status_t capi_store_claim(capi_batch_t **batch, capi_store_t *store,
+                              const capi_destination_t *destination, apr_time_t now, int max_events,
+                              apr_size_t max_bytes, apr_pool_t *p);
+
+/* An attempt of its own for part of a batch (a half of it after 400 or 413). */
+apr_status_t capi_store_attempt(apr_int64_t *request, capi_store_t *store, apr_int64_t destination,
+                                const capi_outgoing_t *events, int count, apr_time_t now);
+
+/* What came of an attempt: HTTP status (0: no answer), x-pinterest-rid, error in words. */
+apr_status_t capi_store_attempt_end(capi_store_t *store, apr_int64_t request, int http_status,
+                                    const char *request_id, const char *error, apr_time_t now);
+
+/* What came of each event of it. Delivered and rejected settle the event: its user data is erased
+ * (a rejected one's after 7 days). Retry gives it back, due at `due`. */
+apr_status_t capi_store_delivered(capi_store_t *store, const capi_outgoing_t *event,
+                                  apr_int64_t request, const char *warning, apr_time_t now);
+apr_status_t capi_store_rejected(capi_store_t *store, const capi_outgoing_t *event,
+                                 apr_int64_t request, const char *error, apr_time_t now);
+apr_status_t capi_store_retry(capi_store_t *store, const capi_outgoing_t *event,
+                              apr_int64_t request, const char *error, apr_time_t due);
+
+/* Gives a batch's events back unharmed (no retry counted): the sender stops or holds. Events still
+ * claimed when the process dies are given back by the next open. */
+void capi_store_unclaim(capi_store_t *store, const capi_outgoing_t *events, int count);
+
+/* --- housekeeping --- */
+
+/* A small step of retention: old records, contexts, used ids, user data of rejected events.
+ * *more: call again soon. Call outside a transaction. */
+apr_status_t capi_store_retain(capi_store_t *store, int retention_days, apr_time_t now, bool *more);
+
+/* What the page shows about the sender: written when something changed. */
+apr_status_t capi_store_note(capi_store_t *store, const char *name, const char *value);
+
+/* Moves the write-ahead log into the database file and truncates it: erased data leaves the disk. */
+apr_status_t capi_store_checkpoint(capi_store_t *store);
+
+#endif

@@ -1,0 +1,250 @@
+#ifndef CAPI_MODULE_H
+#define CAPI_MODULE_H
+
+/* What the rooms of the module share: configuration, the visit, and each room's entrances. */
+
+#include "envelope.h"
+#include "event.h"
+#include "queue.h"
+
+#include <ap_config.h>
+#include <ap_expr.h>
+#include <http_config.h>
+#include <http_log.h>
+#include <httpd.h>
+
+extern module AP_MODULE_DECLARE_DATA pinterest_capi_module;
+
+/* Directive names, used by table, messages and checks, so that a slip does not compile. */
+#define CAPI_DIR_ENABLED         "PinterestCapi"
+#define CAPI_DIR_AD_ACCOUNT      "PinterestCapiAdAccount"
+#define CAPI_DIR_TOKEN_FILE      "PinterestCapiTokenFile"
+#define CAPI_DIR_API_URL         "PinterestCapiApiUrl"
+#define CAPI_DIR_API_CA_FILE     "PinterestCapiApiCAFile"
+#define CAPI_DIR_PROXY           "PinterestCapiProxy"
+#define CAPI_DIR_TEST            "PinterestCapiTest"
+#define CAPI_DIR_WIRE_FORMAT     "PinterestCapiWireFormat"
+#define CAPI_DIR_EVENT_NAMES     "PinterestCapiEventNames"
+#define CAPI_DIR_EVENT_NAME      "PinterestCapiEventName"
+#define CAPI_DIR_CONSENT_DEFAULT "PinterestCapiConsentDefault"
+#define CAPI_DIR_SESSION_COOKIE  "PinterestCapiSessionCookie"
+#define CAPI_DIR_EPIK_COOKIE     "PinterestCapiEpikCookie"
+#define CAPI_DIR_URL_PARAMETERS  "PinterestCapiUrlParameters"
+#define CAPI_DIR_COUNTRY         "PinterestCapiCountry"
+#define CAPI_DIR_EVENT           "PinterestCapiEvent"
+#define CAPI_DIR_BIND            "PinterestCapiBind"
+#define CAPI_DIR_MATCH           "PinterestCapiMatch"
+#define CAPI_DIR_BOTS            "PinterestCapiBots"
+#define CAPI_DIR_PREFETCH        "PinterestCapiPrefetch"
+#define CAPI_DIR_COLLECT_ALLOW   "PinterestCapiCollectAllow"
+#define CAPI_DIR_COLLECT_ORIGIN  "PinterestCapiCollectOrigin"
+#define CAPI_DIR_COLLECT_LIMIT   "PinterestCapiCollectLimit"
+#define CAPI_DIR_FLUSH           "PinterestCapiFlush"
+#define CAPI_DIR_MERGE_WINDOW    "PinterestCapiMergeWindow"
+#define CAPI_DIR_MAX_AGE         "PinterestCapiMaxAge"
+#define CAPI_DIR_STATE_DIR       "PinterestCapiStateDir"
+#define CAPI_DIR_STORE           "PinterestCapiStore"
+#define CAPI_DIR_QUEUE_SIZE      "PinterestCapiQueueSize"
+#define CAPI_DIR_RETENTION       "PinterestCapiRetention"
+#define CAPI_DIR_USER            "PinterestCapiUser"
+#define CAPI_DIR_SENDER          "PinterestCapiSender"
+#define CAPI_DIR_ADMIN           "PinterestCapiAdmin"
+
+#define CAPI_HEADER_EVENT   "Pinterest-Capi-Event"
+#define CAPI_HEADER_MATCH   "Pinterest-Capi-Match"
+#define CAPI_HEADER_BIND    "Pinterest-Capi-Bind"
+#define CAPI_HEADER_CONSENT "Pinterest-Capi-Consent"
+
+#define CAPI_VAR_EPIK     "PINTEREST_EPIK"
+#define CAPI_VAR_CONSENT  "PINTEREST_CONSENT"
+#define CAPI_VAR_EVENT_ID "PINTEREST_EVENT_ID"
+
+/* "This was not set": never a legal value of a setting. Defaults are applied in getters. */
+#define CAPI_UNSET (-1)
+
+/* --- configuration (config.c, config_check.c) --- */
+
+typedef struct {
+    const char *path;
+    const char *account; /* NULL: this host's */
+} capi_token_file_t;
+
+/* Main server only; lives in the main server's capi_server_conf_t. */
+typedef struct {
+    const char *state_dir;
+    const char *store_driver, *store_params;
+    apr_int64_t queue_size;
+    int retention_days;
+    const char *user, *group;
+    const char *sender;
+} capi_global_conf_t;
+
+/* Per virtual host. Read through the getters below, never directly. */
+typedef struct {
+    capi_global_conf_t global;
+    const char *api_url, *ca_file, *proxy;
+    int test, wire, bots, prefetch;
+    apr_array_header_t *token_files;     /* capi_token_file_t */
+    apr_table_t *event_names;            /* FROM → TO */
+    apr_array_header_t *session_cookies; /* const char *; NULL: the defaults */
+    apr_array_header_t *url_parameters;  /* const char *; NULL: the defaults */
+    apr_array_header_t *collect_origins; /* const char * */
+    int epik_cookie;
+    const char *epik_domain;
+    int epik_max_age;
+    const char *country;
+    int collect_limit;
+    int flush_events, flush_sec, merge_window_sec, max_age_sec;
+} capi_server_conf_t;
+
+typedef struct capi_rule_t capi_rule_t; /* rules.c */
+
+/* Per section, and per virtual host for what stands outside sections. */
+typedef struct {
+    int enabled;
+    const char *account;
+    int names;                         /* capi_vocabulary_t */
+    int consent_default;               /* capi_consent_state_t; CAPI_UNSET: none set */
+    int admin;                         /* 0 Off, 1 On, 2 Write */
+    apr_array_header_t *rules;         /* capi_rule_t *, inner after outer, each once */
+    bool rules_reset;                  /* `none` came first: nothing is inherited */
+    apr_array_header_t *collect_allow; /* const char *; NULL: the default */
+    int collect_allow_all;
+} capi_dir_conf_t;
+
+extern const command_rec capi_commands[];
+
+void *capi_create_server_conf(apr_pool_t *p, server_rec *s);
+void *capi_merge_server_conf(apr_pool_t *p, void *outer, void *inner);
+void *capi_create_dir_conf(apr_pool_t *p, char *path);
+void *capi_merge_dir_conf(apr_pool_t *p, void *outer, void *inner);
+
+/* Rules between directives; `httpd -t` reports what they refuse. Touches no file but to look
+ * whether token files are there. */
+int capi_check_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
+                      server_rec *s);
+
+capi_server_conf_t *capi_server_conf(const server_rec *s);
+capi_dir_conf_t *capi_dir_conf(const ap_conf_vector_t *per_dir);
+const capi_global_conf_t *capi_global_conf(void); /* defaults applied; valid after check_config */
+const char *capi_conf_api_url(const capi_server_conf_t *conf);
+capi_wire_t capi_conf_wire(const capi_server_conf_t *conf);
+
+/* True where any section of any host says PinterestCapi On: else no queue and no sender. */
+bool capi_is_in_use(void);
+
+/* Every (account, API URL, test, wire) that the configuration can send to, with its token file:
+ * capi_sender_account_t, token_fd -1. */
+apr_array_header_t *capi_conf_accounts(apr_pool_t *p);
+
+/* Settings of the place, as they travel in an envelope. */
+void capi_conf_settings(capi_settings_t *settings, const capi_server_conf_t *server,
+                        const capi_dir_conf_t *dir);
+
+/* --- the visit (visit.c): what this request knows --- */
+
+typedef struct {
+    request_rec *first;   /* the record the visitor's request made; others are found from it */
+    const char *uri;      /* as the visitor sent it, before any rewrite; decoded */
+    const char *args;     /* its query string, NULL if none */
+    const char *page_url; /* event_source_url, made when first asked for */
+    const char *event_id; /* UUIDv7 of this request's page_visit */
+    const char *click_id;
+    bool click_id_is_new;    /* came by query or Referer: the cookie is to be set again */
+    const char *session_key; /* keyed hash; NULL if none */
+    bool is_settled;         /* sections, consent and client are known (insert_filter ran) */
+    bool is_endpoint;        /* one of our handlers served it: no rules */
+    bool cookie_is_set;
+    capi_dir_conf_t *dir; /* of the sections that count */
+    capi_server_conf_t *server;
+    ap_conf_vector_t *location_config; /* per_dir_config of the URI as sent (translate_name) */
+    capi_consent_t consent;
+    apr_array_header_t *event_headers; /* const char *: values of our four headers, as they came */
+    apr_array_header_t *match_headers;
+    apr_array_header_t *bind_headers;
+    const char *consent_header;
+    const char *const *groups; /* $0 … $9 of the rule under evaluation, NULL outside */
+} capi_visit_t;
+
+/* The visit of a request or any record of its chain (r->main, r->prev); NULL where there is none:
+ * module off everywhere, malformed request, subrequest before its main request had one. */
+capi_visit_t *capi_visit_of(const request_rec *r);
+
+int capi_visit_begin(request_rec *r);         /* post_read_request */
+int capi_visit_note_location(request_rec *r); /* translate_name, first */
+void capi_visit_settle(request_rec *r);       /* insert_filter */
+
+/* Address and user agent of the visit as they may be sent; NULL where they may not. */
+const char *capi_visit_address(const capi_visit_t *visit);
+const char *capi_visit_agent(const capi_visit_t *visit);
+const char *capi_visit_page_url(capi_visit_t *visit);
+
+/* The keyed hash of a session, visit or bind value under this visit's account. */
+const char *capi_visit_keyed_hash(const capi_visit_t *visit, const char *kind, const char *value);
+
+/* How to read events said from this place by `source`. */
+void capi_visit_event_rules(capi_event_rules_t *rules, const capi_visit_t *visit,
+                            capi_source_t source);
+
+/* An envelope of this visit with settings, consent, client and keys, without binds and events. */
+void capi_visit_envelope(capi_envelope_t *envelope, capi_visit_t *visit);
+
+/* Fills an envelope's event from a parsed one: id (minted, or PINTEREST_EVENT_ID[-name]), context,
+ * client fields where the event is this visitor's own. `user_data` (may be NULL): the request's
+ * match keys. */
+void capi_visit_event(capi_envelope_event_t *out, capi_visit_t *visit, capi_event_t *event,
+                      capi_source_t source, const json_t *user_data);
+
+/* --- the response (response.c): filters, headers, cookie --- */
+
+void capi_response_register(apr_pool_t *p);
+void capi_response_insert(request_rec *r);       /* insert_filter, after capi_visit_settle */
+void capi_response_insert_error(request_rec *r); /* insert_error_filter */
+
+/* --- rules and expressions (rules.c, expressions.c) --- */
+
+const char *capi_set_event_rule(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+int capi_expr_lookup(ap_expr_lookup_parms *parms); /* expr_lookup hook: query:, cookie: */
+
+/* The events that rules of this visit's sections make of it: json_t * (owned by the pool) as
+ * interface 3.5 has them, in configuration order. `view` is the request as rules see it. */
+apr_array_header_t *capi_rules_evaluate(capi_visit_t *visit, request_rec *view, apr_pool_t *p);
+
+/* --- recording (record.c): log_transaction --- */
+
+int capi_record_request(request_rec *r);
+
+/* Puts one envelope into the queue; counts and logs what is dropped. */
+apr_status_t capi_record_push(server_rec *s, const capi_envelope_t *envelope, uint64_t *position,
+                              apr_pool_t *p);
+
+/* --- endpoints (endpoint_*.c) --- */
+
+int capi_collect_handler(request_rec *r);
+int capi_context_handler(request_rec *r);
+int capi_events_handler(request_rec *r);
+
+/* --- supervision (supervisor.c, secret.c) and what workers inherit --- */
+
+int capi_supervisor_post_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
+                                server_rec *s);
+int capi_supervisor_monitor(apr_pool_t *p, server_rec *s); /* monitor hook, in the parent */
+void capi_supervisor_child_init(apr_pool_t *p, server_rec *s);
+
+capi_queue_t *capi_queue(void);         /* NULL where the module is not in use */
+const unsigned char *capi_secret(void); /* CAPI_SECRET_LEN bytes under which keys are hashed */
+
+typedef struct {
+    pid_t pid;         /* 0: none runs */
+    const char *state; /* "running", "stopped", "restarting" */
+    apr_time_t started;
+    int restarts; /* unexpected deaths since httpd started */
+} capi_sender_status_t;
+void capi_supervisor_status(capi_sender_status_t *status);
+
+/* --- server-status (status.c) and the admin CGI's environment (admin.c) --- */
+
+int capi_status_hook(request_rec *r, int flags);
+int capi_admin_fixups(request_rec *r);
+
+#endif
