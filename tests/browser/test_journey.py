@@ -1,0 +1,108 @@
+"""One paid journey in a real browser on the demo shop; then the admin page shows the purchase."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+selenium = pytest.importorskip("selenium")
+from selenium import webdriver  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+EPIK = ("dj0yJnU9WEYtVVZpSEJQQ195RGRwWVh2Skg4Y1R2WmlJbkk2bGomcD0xJm49WHgtUHBKbThGSVlHYjFjQVZTUFFF"
+        "dyZ0PUFBQUFBR1JGbW1V")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo as a user starts it, on ports and in a directory of its own."""
+    state = pathlib.Path(f"/tmp/pinterest-capi-browser-{os.getpid()}")
+    environment = {**os.environ, "DEMO_PORT": str(free_port()), "DEMO_API_PORT": str(free_port()),
+                   "DEMO_STATE": str(state)}
+    run = [shutil.which("python3", path="/usr/bin") or "python3", str(TOP / "demo" / "run.py")]
+    started = subprocess.run(run + ["start"], env=environment, text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, timeout=240)
+    try:
+        assert started.returncode == 0, started.stdout
+        yield {"out": started.stdout, "base": f"http://localhost:{environment['DEMO_PORT']}",
+               "api": f"https://localhost:{environment['DEMO_API_PORT']}", "state": state}
+    finally:
+        subprocess.run(run + ["stop"], env=environment, timeout=120, check=False)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture
+def chrome(tmp_path):
+    binary = shutil.which("chromium")
+    if not binary or not pathlib.Path("/usr/bin/chromedriver").exists():
+        pytest.skip("chromium and chromium-driver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                 f"--user-data-dir={tmp_path}/profile", "--window-size=1280,900"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+def test_the_demo_prints_the_delivered_purchase(demo):
+    purchase = json.loads(re.search(r"^\{.*?^\}", demo["out"], re.M | re.S)[0])
+    assert purchase["event_name"] == "checkout"
+    assert purchase["custom_data"]["value"] == "129.95"
+    assert purchase["user_data"]["click_id"]
+    assert re.fullmatch(r"[0-9a-f]{64}", purchase["user_data"]["em"][0])
+
+
+def test_a_paid_journey_in_chromium_ends_on_the_admin_page(demo, chrome):
+    base = demo["base"]
+    chrome.get(f"{base}/?epik={EPIK}")
+    assert any(c["name"] == "_epik" and c["value"] == EPIK for c in chrome.get_cookies())
+    chrome.find_element(By.CSS_SELECTOR, "[data-test=product]").click()
+    chrome.find_element(By.CSS_SELECTOR, "[data-test=add-to-cart]").click()
+    chrome.find_element(By.CSS_SELECTOR, "[data-test=checkout]").click()
+    fields = {"email": "Ada.Lovelace@Example.com", "phone": "+49 30 1234567",
+              "first_name": "Ada", "last_name": "Lovelace", "city": "Berlin", "zip": "10115"}
+    for name, value in fields.items():
+        field = chrome.find_element(By.NAME, name)
+        field.clear()
+        field.send_keys(value)
+    chrome.find_element(By.CSS_SELECTOR, "[data-test=place-order]").click()
+    thanks = chrome.find_element(By.CSS_SELECTOR, "[data-test=order-id]").text
+    event_id = f"ord_{thanks.strip()}_purchase"
+
+    deadline = time.monotonic() + 40
+    row = None
+    while row is None and time.monotonic() < deadline:
+        chrome.get(f"{base}/pinterest-capi/?q={event_id}")
+        rows = [r for r in chrome.find_elements(By.CSS_SELECTOR, "tr")
+                if event_id in r.text and "delivered" in r.text.lower()]
+        row = rows[0].text if rows else None
+        if row is None:
+            time.sleep(0.5)
+    assert row, f"{event_id} is not shown as delivered"
+    with urllib.request.urlopen(f"{base}/pinterest-capi/deliveries.json?q={event_id}") as answer:
+        (delivery,) = json.load(answer)["deliveries"]
+    assert delivery["sent_as"] == "checkout" and delivery["state"] == "delivered"
+    assert {"em", "click_id", "client_ip_address", "client_user_agent"} <= \
+        set(delivery["match_keys"])
+    severe = [entry for entry in chrome.get_log("browser")
+              if entry["level"] == "SEVERE" and "favicon" not in entry["message"]]
+    assert severe == []
