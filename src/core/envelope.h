@@ -49,6 +49,7 @@ typedef struct {
         is_detached; /* takes client, consent and on_denied from `context` alone, waits for it to be
                          bound; the envelope's consent counts only where it never is */
     capi_consent_state_t consent; /* its own word, UNKNOWN where it has none */
+    capi_keys_t keys; /* match keys of `json`; 0 where the sender is to look by itself */
     const char *warning;
     const char *json; /* canonical event (event.h), NUL-terminated */
     apr_size_t json_len;

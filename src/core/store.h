@@ -19,7 +19,8 @@ void capi_store_close(capi_store_t *store);
 const char *capi_store_error(const capi_store_t *store);
 
 /* One transaction around a batch of what follows. A failed call poisons it: commit then rolls back
- * and returns the error. Counters that changed are written by commit. */
+ * and returns the error. Counters that changed are written by commit. After a rollback all is as it
+ * was at begin: what was claimed since is given back, what was settled since is claimed again. */
 apr_status_t capi_store_begin(capi_store_t *store);
 apr_status_t capi_store_commit(capi_store_t *store);
 void capi_store_rollback(capi_store_t *store);
@@ -46,6 +47,7 @@ typedef struct {
     bool is_held;
     apr_time_t held_since;
     const char *held_reason;
+    apr_int64_t waiting; /* events that are not settled */
 } capi_destination_t;
 
 /* All destinations, ordered by id, in the pool. */
@@ -59,8 +61,8 @@ apr_status_t capi_store_destination(apr_int64_t *id, capi_store_t *store,
 apr_status_t capi_store_hold(capi_store_t *store, apr_int64_t destination, const char *reason,
                              apr_time_t now);
 
-/* How many events (counted up to `limit`) are due now, when the oldest of them became due, and when
- * the next is due (0: none). */
+/* How many events that nobody has claimed (counted up to `limit`) are due now, when the oldest of
+ * them became due, and when the next is due (0: none). */
 typedef struct {
     int due;
     apr_time_t oldest_due;
@@ -75,8 +77,11 @@ typedef struct {
     apr_size_t len;
     apr_int64_t event_time;
     const char *sent_as;
+    const char *event_id;
     capi_keys_t keys;
     int retries;
+    apr_time_t due;  /* the store's own: its place in the outbox */
+    bool has_layers; /* the store's own: more than one source spoke */
 } capi_outgoing_t;
 
 typedef struct {
@@ -89,7 +94,8 @@ typedef struct {
 
 /* Takes the next due events of a destination, none twice while a batch is open: completed from
  * their visits, merged, consent looked at again, in the wire format. At most `max_events` and
- * `max_bytes`. What may not go any more it settles. Opens an attempt row. */
+ * `max_bytes` (their texts and a comma each; at least one). What may not go any more it settles: a
+ * batch of none that settled some says that more may be due. Opens an attempt row. */
 apr_status_t capi_store_claim(capi_batch_t **batch, capi_store_t *store,
                               const capi_destination_t *destination, apr_time_t now, int max_events,
                               apr_size_t max_bytes, apr_pool_t *p);
@@ -103,22 +109,30 @@ apr_status_t capi_store_attempt_end(capi_store_t *store, apr_int64_t request, in
                                     const char *request_id, const char *error, apr_time_t now);
 
 /* What came of each event of it. Delivered and rejected settle the event: its user data is erased
- * (a rejected one's after 7 days). Retry gives it back, due at `due`. */
+ * (a rejected one's after 7 days). Retry gives it back, due at `due`. All three want a transaction;
+ * the functions for `count` events at once cost a fraction for each. `now` is for the record. */
 apr_status_t capi_store_delivered(capi_store_t *store, const capi_outgoing_t *event,
                                   apr_int64_t request, const char *warning, apr_time_t now);
+apr_status_t capi_store_delivered_all(capi_store_t *store, const capi_outgoing_t *events, int count,
+                                      apr_int64_t request, apr_time_t now);
 apr_status_t capi_store_rejected(capi_store_t *store, const capi_outgoing_t *event,
                                  apr_int64_t request, const char *error, apr_time_t now);
 apr_status_t capi_store_retry(capi_store_t *store, const capi_outgoing_t *event,
-                              apr_int64_t request, const char *error, apr_time_t due);
+                              apr_int64_t request, const char *error, apr_time_t due,
+                              apr_time_t now);
+apr_status_t capi_store_retry_all(capi_store_t *store, const capi_outgoing_t *events, int count,
+                                  apr_int64_t request, const char *error, apr_time_t due,
+                                  apr_time_t now);
 
 /* Gives a batch's events back unharmed (no retry counted): the sender stops or holds. Events still
- * claimed when the process dies are given back by the next open. */
+ * claimed when the process dies are claimed by nobody: being claimed is kept in memory alone. */
 void capi_store_unclaim(capi_store_t *store, const capi_outgoing_t *events, int count);
 
 /* --- housekeeping --- */
 
-/* A small step of retention: old records, contexts, used ids, user data of rejected events.
- * *more: call again soon. Call outside a transaction. */
+/* A small step of retention: old records, contexts, used ids, user data of rejected events and of
+ * those that waited past their time (an account on hold). *more: call again soon. Call outside a
+ * transaction. */
 apr_status_t capi_store_retain(capi_store_t *store, int retention_days, apr_time_t now, bool *more);
 
 /* What the page shows about the sender: written when something changed. */
