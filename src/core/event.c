@@ -8,7 +8,6 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -142,8 +141,8 @@ static apr_status_t read_action_source(parser_t *parser, const char **message)
 /* Whole seconds of a number, a fraction dropped. */
 static bool read_seconds(apr_int64_t *seconds, const json_t *value)
 {
-    if (json_is_real(value) && fabs(json_real_value(value)) < 1e18) {
-        *seconds = (apr_int64_t)floor(json_real_value(value));
+    if (json_is_real(value) && json_real_value(value) > 0 && json_real_value(value) < 1e18) {
+        *seconds = (apr_int64_t)json_real_value(value);
         return true;
     }
     return capi_scalar_integer(seconds, value);

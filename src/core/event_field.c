@@ -6,7 +6,6 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
-#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -57,11 +56,11 @@ bool capi_scalar_integer(apr_int64_t *number, const json_t *value)
     if (json_is_real(value)) {
         double real = json_real_value(value);
 
-        if (!(fabs(real) <= EXACT_DOUBLE) || floor(real) < real) {
+        if (!(real >= -EXACT_DOUBLE && real <= EXACT_DOUBLE)) {
             return false;
         }
         *number = (apr_int64_t)real;
-        return true;
+        return !((double)*number < real || (double)*number > real);
     }
     /* At most 18 characters: no overflow to look for. */
     if (!text || !*text || json_string_length(value) > 18 || apr_isspace(*text) || *text == '+') {
