@@ -1,0 +1,241 @@
+/* The two wire formats, and the answers in Pinterest's shape that we read and write. */
+
+#include "wire.h"
+#include "text.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MESSAGE_MAX 500 /* bytes of a message of the other side that are kept */
+
+/* 15 digits are what a double keeps: 129.95 is written as it was meant. */
+#define GUIDE_DUMP (JSON_COMPACT | JSON_REAL_PRECISION(15))
+
+/* The text of `value` in the pool. */
+static const char *dump(apr_size_t *len, const json_t *value, size_t flags, apr_pool_t *p)
+{
+    size_t need = json_dumpb(value, NULL, 0, flags);
+    char *text = apr_palloc(p, need + 1);
+
+    json_dumpb(value, text, need, flags);
+    text[need] = '\0';
+    *len = need;
+    return text;
+}
+
+/* A decimal string of ours as a number, an integer where it has no point. The text stays where it
+ * is none. */
+static void make_number(json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    json_t *number = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+
+    if (json_is_number(number)) {
+        json_object_set_new_nocheck(object, key, number);
+    }
+    else {
+        json_decref(number);
+    }
+}
+
+static void make_numbers(json_t *custom)
+{
+    const json_t *contents = json_object_get(custom, "contents");
+    size_t index;
+    json_t *item;
+
+    make_number(custom, "value");
+    make_number(custom, "predicted_ltv");
+    json_array_foreach(contents, index, item)
+    {
+        make_number(item, "item_price");
+    }
+}
+
+/* The same members in the same order, with click_id called epik. */
+static json_t *rename_click_id(const json_t *user_data)
+{
+    json_t *renamed = json_object();
+    const char *key;
+    json_t *value;
+
+    /* Iteration does not change the object; jansson has no const iterator. */
+    json_object_foreach((json_t *)(uintptr_t)user_data, key, value)
+    {
+        json_object_set(renamed, strcmp(key, "click_id") == 0 ? "epik" : key, value);
+    }
+    return renamed;
+}
+
+apr_status_t capi_wire_event(const char **text, apr_size_t *len, capi_wire_t wire,
+                             const char *canonical, apr_size_t canonical_len, const char *name,
+                             apr_pool_t *p)
+{
+    json_t *event;
+    json_t *user_data;
+
+    if (wire == CAPI_WIRE_V5) {
+        *text = canonical;
+        *len = canonical_len;
+        return APR_SUCCESS;
+    }
+    event = json_loadb(canonical, canonical_len, 0, NULL);
+    user_data = json_object_get(event, "user_data");
+    if (!json_is_object(user_data)) {
+        json_decref(event);
+        return APR_EINVAL;
+    }
+    json_object_set_new(event, "user_data", rename_click_id(user_data));
+    make_numbers(json_object_get(event, "custom_data"));
+    if (name) {
+        json_object_set_new(event, "event_name", json_string(name));
+    }
+    *text = dump(len, event, GUIDE_DUMP, p);
+    json_decref(event);
+    return APR_SUCCESS;
+}
+
+/* A message of the other side as it may be kept: clipped at a character, without line breaks and
+ * control characters. NULL where it says nothing. */
+static const char *keep_message(const json_t *value, apr_pool_t *p)
+{
+    const char *text = json_string_value(value);
+    apr_size_t len = text ? strlen(text) : 0;
+    char *kept;
+
+    if (len == 0) {
+        return NULL;
+    }
+    if (len > MESSAGE_MAX) {
+        len = MESSAGE_MAX;
+        while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80) {
+            len--;
+        }
+    }
+    kept = apr_pstrmemdup(p, text, len);
+    for (char *c = kept; *c; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            *c = ' ';
+        }
+    }
+    return kept;
+}
+
+static apr_status_t read_result(capi_result_t *result, const json_t *value, apr_pool_t *p)
+{
+    const char *status = json_string_value(json_object_get(value, "status"));
+
+    if (!status || (strcmp(status, "processed") != 0 && strcmp(status, "failed") != 0)) {
+        return APR_EINVAL;
+    }
+    result->processed = *status == 'p';
+    result->error = keep_message(json_object_get(value, "error_message"), p);
+    result->warning = keep_message(json_object_get(value, "warning_message"), p);
+    return APR_SUCCESS;
+}
+
+static apr_status_t read_results(capi_result_t **results, const json_t *events, int expected,
+                                 apr_pool_t *p)
+{
+    if (expected < 0 || json_array_size(events) != (size_t)expected) {
+        return APR_EINVAL;
+    }
+    *results = apr_pcalloc(p, sizeof(capi_result_t) * (apr_size_t)(expected + 1));
+    for (int i = 0; i < expected; i++) {
+        if (read_result(*results + i, json_array_get(events, (size_t)i), p) != APR_SUCCESS) {
+            return APR_EINVAL;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+/* "953: The action could not be processed properly …" */
+static const char *say_error(const json_t *answer, apr_pool_t *p)
+{
+    const char *message = keep_message(json_object_get(answer, "message"), p);
+    const json_t *code = json_object_get(answer, "code");
+
+    if (!message) {
+        message = "no message";
+    }
+    return json_is_integer(code) ? apr_psprintf(p, "%" APR_INT64_T_FMT ": %s",
+                                                (apr_int64_t)json_integer_value(code), message)
+                                 : message;
+}
+
+apr_status_t capi_wire_answer(capi_result_t **results, const char **message, const char *body,
+                              apr_size_t len, int expected, apr_pool_t *p)
+{
+    json_t *answer = json_loadb(body ? body : "", body ? len : 0, JSON_DECODE_ANY, NULL);
+    const json_t *details = json_object_get(answer, "details");
+    const json_t *events = json_object_get(answer, "events");
+    apr_status_t rv;
+
+    if (!answer) {
+        *message = "the answer is no JSON";
+        return APR_EINVAL;
+    }
+    if (!events) {
+        events = json_object_get(details, "events");
+    }
+    if (!json_is_array(events)) {
+        *message = say_error(answer, p);
+        rv = APR_ENOENT;
+    }
+    else {
+        rv = read_results(results, events, expected, p);
+        if (rv != APR_SUCCESS) {
+            *message = apr_psprintf(p,
+                                    "the answer has %" APR_SIZE_T_FMT
+                                    " results or one without a status, for %d events",
+                                    (apr_size_t)json_array_size(events), expected);
+        }
+    }
+    json_decref(answer);
+    return rv;
+}
+
+/* Pinterest says nothing as an empty text, not as null. */
+static json_t *message_json(const char *message)
+{
+    json_t *text = message ? json_string(message) : NULL;
+
+    return text ? text : json_string("");
+}
+
+json_t *capi_wire_report(const capi_result_t *results, int count)
+{
+    json_t *report = json_object();
+    json_t *events = json_array();
+    int processed = 0;
+
+    for (int i = 0; i < count; i++) {
+        json_t *event = json_object();
+
+        json_object_set_new(event, "status",
+                            json_string(results[i].processed ? "processed" : "failed"));
+        json_object_set_new(event, "error_message", message_json(results[i].error));
+        json_object_set_new(event, "warning_message", message_json(results[i].warning));
+        json_array_append_new(events, event);
+        processed += results[i].processed;
+    }
+    json_object_set_new(report, "num_events_received", json_integer(count));
+    json_object_set_new(report, "num_events_processed", json_integer(processed));
+    json_object_set_new(report, "events", events);
+    return report;
+}
+
+json_t *capi_wire_error(int code, const char *message, json_t *details)
+{
+    json_t *error = json_object();
+
+    json_object_set_new(error, "code", json_integer(code));
+    json_object_set_new(error, "message", message_json(message));
+    if (details) {
+        json_object_set_new(error, "details", details);
+    }
+    return error;
+}
