@@ -5,7 +5,9 @@
 
 #include "envelope.h"
 #include "event.h"
+#include "names.h"
 #include "queue.h"
+#include "sender_config.h"
 
 #include <ap_config.h>
 #include <ap_expr.h>
@@ -242,7 +244,20 @@ void capi_response_insert_error(request_rec *r); /* insert_error_filter */
 
 /* --- rules and expressions (rules.c, expressions.c) --- */
 
-const char *capi_set_event_rule(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+/* Reads the words of PinterestCapiEvent into a rule; NULL with *message where they are none. Whether
+ * the name is known depends on the whole configuration: capi_rule_check. */
+capi_rule_t *capi_rule_parse(const char **message, cmd_parms *cmd, int argc, char *const argv[]);
+
+/* NULL where the rule's name is known and clear in this vocabulary, else why not. */
+const char *capi_rule_check(const capi_rule_t *rule, capi_vocabulary_t vocabulary,
+                            const apr_table_t *aliases, apr_pool_t *p);
+
+/* The name as it was written. */
+const char *capi_rule_name(const capi_rule_t *rule);
+
+/* True where two lines say the same. */
+bool capi_rule_is_same(const capi_rule_t *a, const capi_rule_t *b);
+
 int capi_expr_lookup(ap_expr_lookup_parms *parms); /* expr_lookup hook: query:, cookie: */
 
 /* The events that rules of this visit's sections make of it: json_t * (owned by the pool) as
