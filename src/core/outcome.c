@@ -83,12 +83,33 @@ void capi_halving_accepted(capi_halving_t *halving)
     halving->refusals = 0;
 }
 
-bool capi_halving_next(capi_halving_t *halving, capi_range_t *range)
+static int next_index(const capi_halving_t *halving)
+{
+    return halving->refusals == CAPI_HALVING_PATIENCE / 2 ? 0 : halving->ranges->nelts - 1;
+}
+
+const capi_range_t *capi_halving_peek(const capi_halving_t *halving)
 {
     if (capi_halving_is_hopeless(halving) || halving->ranges->nelts == 0) {
+        return NULL;
+    }
+    return &APR_ARRAY_IDX(halving->ranges, next_index(halving), capi_range_t);
+}
+
+bool capi_halving_next(capi_halving_t *halving, capi_range_t *range)
+{
+    const capi_range_t *next = capi_halving_peek(halving);
+    int i;
+
+    if (!next) {
         return false;
     }
-    *range = *(capi_range_t *)apr_array_pop(halving->ranges);
+    *range = *next;
+    for (i = next_index(halving); i < halving->ranges->nelts - 1; i++) {
+        APR_ARRAY_IDX(halving->ranges, i, capi_range_t) =
+            APR_ARRAY_IDX(halving->ranges, i + 1, capi_range_t);
+    }
+    apr_array_pop(halving->ranges);
     return true;
 }
 

@@ -28,7 +28,7 @@ typedef struct {
 } capi_range_t;
 
 typedef struct {
-    apr_array_header_t *ranges; /* capi_range_t, the last is tried next */
+    apr_array_header_t *ranges; /* capi_range_t, smaller ones behind larger ones */
     int refusals;               /* in a row */
 } capi_halving_t;
 
@@ -42,7 +42,11 @@ void capi_halving_init(capi_halving_t *halving, apr_pool_t *p);
 bool capi_halving_refused(capi_halving_t *halving, capi_range_t range);
 void capi_halving_accepted(capi_halving_t *halving);
 
-/* The next range to try; false where there is none, or patience is at an end. */
+/* The range to try next: the smallest, but the largest once half the patience is gone, because the
+ * bad ones may stand together. NULL where there is none, or patience is at an end. */
+const capi_range_t *capi_halving_peek(const capi_halving_t *halving);
+
+/* Takes what capi_halving_peek shows out of the line. */
 bool capi_halving_next(capi_halving_t *halving, capi_range_t *range);
 bool capi_halving_is_hopeless(const capi_halving_t *halving);
 

@@ -125,6 +125,49 @@ START_TEST(test_patience_ends_where_everything_is_refused)
 }
 END_TEST
 
+START_TEST(test_good_half_behind_a_bad_half_vouches_for_the_api)
+{
+    capi_halving_t halving;
+    capi_range_t range = {0, 1000};
+    bool has_accepted = false;
+
+    capi_halving_init(&halving, pool);
+    do {
+        if (range.start >= 500) {
+            capi_halving_accepted(&halving);
+            has_accepted = true;
+        }
+        else {
+            capi_halving_refused(&halving, range);
+        }
+    } while (!has_accepted && capi_halving_next(&halving, &range));
+    ck_assert(has_accepted);
+}
+END_TEST
+
+START_TEST(test_what_is_peeked_at_is_what_comes_next)
+{
+    capi_halving_t halving;
+    capi_range_t range = {0, 1000};
+    const capi_range_t *peeked;
+    capi_range_t shown;
+
+    capi_halving_init(&halving, pool);
+    for (;;) {
+        capi_halving_refused(&halving, range);
+        peeked = capi_halving_peek(&halving);
+        if (!peeked) {
+            break;
+        }
+        shown = *peeked;
+        ck_assert(capi_halving_next(&halving, &range));
+        ck_assert_int_eq(shown.start, range.start);
+        ck_assert_int_eq(shown.count, range.count);
+    }
+    ck_assert(!capi_halving_next(&halving, &range));
+}
+END_TEST
+
 START_TEST(test_single_event_cannot_be_halved)
 {
     capi_halving_t halving;
@@ -151,6 +194,8 @@ int main(void)
     tcase_add_test(cases, test_one_bad_event_of_a_thousand_costs_twenty_requests_and_itself);
     tcase_add_test(cases, test_many_bad_events_are_all_found);
     tcase_add_test(cases, test_patience_ends_where_everything_is_refused);
+    tcase_add_test(cases, test_good_half_behind_a_bad_half_vouches_for_the_api);
+    tcase_add_test(cases, test_what_is_peeked_at_is_what_comes_next);
     tcase_add_test(cases, test_single_event_cannot_be_halved);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -1,0 +1,166 @@
+/* The one loop that owns all work. Each round does what can be done now and then sleeps until a
+ * descriptor or the next deadline; without work there is no deadline but that of retention. */
+
+#include "sender.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define STORE_PAUSE     apr_time_from_sec(1)
+#define STORE_PAUSE_MAX apr_time_from_sec(30)
+
+/* Without its parent nobody waits for the sender, but a new httpd may want the lock. */
+#define ORPHAN_SEC 5
+
+enum { WAIT_SIGNAL, WAIT_QUEUE, WAIT_PARENT, WAIT_COUNT };
+
+void capi_store_failed(capi_sender_t *sender, const char *doing)
+{
+    int shift = sender->store_failures < 5 ? sender->store_failures : 5;
+    apr_interval_time_t pause = STORE_PAUSE << shift;
+
+    if (sender->store_failures++ == 0) {
+        capi_log(CAPI_LOG_ERR,
+                 "PCAPI110: the store could not %s: %s. Events wait in the queue and in the store; "
+                 "trying again until it works: is the disk full, or the store locked?",
+                 doing, capi_store_error(sender->store));
+    }
+    capi_notes_lost();
+    sender->store_retry_at = capi_ticks() + (pause < STORE_PAUSE_MAX ? pause : STORE_PAUSE_MAX);
+}
+
+void capi_store_recovered(capi_sender_t *sender)
+{
+    if (sender->store_failures > 0) {
+        capi_log(CAPI_LOG_NOTICE, "PCAPI111: the store works again");
+        sender->store_failures = 0;
+    }
+}
+
+/* --- signals --- */
+
+static void begin_drain(capi_sender_t *sender, capi_phase_t phase, int seconds, const char *why)
+{
+    sender->phase = phase;
+    sender->drain_until = capi_ticks() + apr_time_from_sec(seconds);
+    capi_log(CAPI_LOG_INFO, "PCAPI102: %s: finishing requests and emptying the queue", why);
+}
+
+static void take_signals(capi_sender_t *sender)
+{
+    struct signalfd_siginfo info;
+
+    while (read(sender->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT) {
+            continue;
+        }
+        if (sender->phase == CAPI_RUN) {
+            begin_drain(sender, CAPI_DRAIN, sender->config->drain_sec, "asked to end");
+        }
+        else {
+            sender->phase = CAPI_END_FAST;
+        }
+    }
+}
+
+static void take_orphanhood(capi_sender_t *sender)
+{
+    int seconds = sender->config->drain_sec < ORPHAN_SEC ? sender->config->drain_sec : ORPHAN_SEC;
+
+    if (sender->phase == CAPI_RUN || sender->phase == CAPI_DRAIN) {
+        begin_drain(sender, CAPI_ORPHAN, seconds, "httpd is gone");
+    }
+}
+
+/* --- rounds --- */
+
+static bool is_over(const capi_sender_t *sender)
+{
+    switch (sender->phase) {
+    case CAPI_RUN:
+        return false;
+    case CAPI_DRAIN:
+    case CAPI_ORPHAN:
+        return capi_ticks() >= sender->drain_until ||
+               (capi_dispatch_is_idle(sender) && capi_intake_is_empty(sender));
+    case CAPI_END_FAST:
+        return true;
+    }
+    return true;
+}
+
+static int as_timeout_ms(apr_time_t at)
+{
+    apr_interval_time_t left = at - capi_ticks();
+
+    if (at == CAPI_NEVER || left > apr_time_from_sec(86400)) {
+        return 86400 * 1000;
+    }
+    /* Rounded up: a deadline that is almost there must not become a spin. */
+    return left > 0 ? (int)((left + 999) / 1000) : 0;
+}
+
+static apr_time_t do_work(capi_sender_t *sender)
+{
+    apr_time_t next = CAPI_NEVER;
+    bool has_taken;
+    apr_time_t at;
+
+    if (sender->store_retry_at && capi_ticks() >= sender->store_retry_at) {
+        sender->store_retry_at = 0;
+    }
+    has_taken = capi_intake_turn(sender);
+    capi_dispatch_collect(sender);
+    next = capi_dispatch_turn(sender);
+    if (sender->phase == CAPI_RUN) {
+        at = capi_housekeeping_turn(sender);
+        next = at < next ? at : next;
+    }
+    else if (sender->drain_until < next) {
+        next = sender->drain_until;
+    }
+    at = has_taken ? 0 : capi_intake_next(sender);
+    return at < next ? at : next;
+}
+
+static void wait_for_work(capi_sender_t *sender, apr_time_t until)
+{
+    capi_inlet_t *current = &APR_ARRAY_IDX(sender->inlets, 0, capi_inlet_t);
+    struct curl_waitfd fds[WAIT_COUNT] = {
+        [WAIT_SIGNAL] = {sender->signal_fd, CURL_WAIT_POLLIN, 0},
+        [WAIT_QUEUE] = {CAPI_FD_WAKEUP, CURL_WAIT_POLLIN, 0},
+        [WAIT_PARENT] = {CAPI_FD_PARENT, CURL_WAIT_POLLIN, 0},
+    };
+    /* Once the parent is gone its descriptor stays readable. */
+    unsigned int count = sender->phase == CAPI_ORPHAN ? WAIT_PARENT : WAIT_COUNT;
+
+    capi_api_wait(sender->api, fds, count, as_timeout_ms(until));
+    capi_queue_awake(current->queue);
+    if (fds[WAIT_SIGNAL].revents) {
+        take_signals(sender);
+    }
+    if (count == WAIT_COUNT && fds[WAIT_PARENT].revents) {
+        take_orphanhood(sender);
+    }
+}
+
+static void report_end(const capi_sender_t *sender)
+{
+    const char *rest = "";
+
+    if (!capi_intake_is_empty(sender)) {
+        rest = ", some records stay in the queue for the next one";
+    }
+    capi_log(CAPI_LOG_NOTICE, "PCAPI101: sender stopped%s", rest);
+}
+
+void capi_loop_run(capi_sender_t *sender)
+{
+    while (!is_over(sender)) {
+        wait_for_work(sender, do_work(sender));
+    }
+    capi_dispatch_abandon(sender);
+    capi_housekeeping_end(sender);
+    report_end(sender);
+}

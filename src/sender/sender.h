@@ -1,0 +1,255 @@
+#ifndef SENDER_H
+#define SENDER_H
+
+/* What the files of the sender share: one process, one thread, one loop that owns everything here.
+ * Schedules run on the monotonic clock (capi_ticks), what the store keeps on the wall clock. */
+
+#include <sys/types.h>
+
+#include "capi.h"
+#include "envelope.h"
+#include "outcome.h"
+#include "queue.h"
+#include "schedule.h"
+#include "sender_config.h"
+#include "store.h"
+#include "wire.h"
+
+#include "api.h"
+
+/* Requests at once, of all accounts together: each may hold CAPI_BATCH_BYTES of text. */
+#define CAPI_SLOTS                8
+#define CAPI_IN_FLIGHT_OF_ACCOUNT 4
+
+#define CAPI_NEVER INT64_MAX
+
+/* --- log.c: lines as httpd writes them, on standard error --- */
+
+enum { CAPI_LOG_ERR = 3, CAPI_LOG_WARNING, CAPI_LOG_NOTICE, CAPI_LOG_INFO, CAPI_LOG_DEBUG };
+
+/* `level` is an APLOG_ number; what is above it is not written. */
+void capi_log_init(int level);
+
+/* Control characters come out as `?`: what is logged may be a stranger's word. */
+void capi_log(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- clock.c: the only places that ask for the time --- */
+
+apr_time_t capi_now(void);   /* since 1970 */
+apr_time_t capi_ticks(void); /* since some point in the past; never goes back */
+
+/* --- secrets.c: configuration and tokens, from inherited descriptors --- */
+
+/* Reads and closes CAPI_FD_CONFIG. */
+apr_status_t capi_config_load(capi_sender_config_t **config, const char **message, apr_pool_t *p);
+
+/* Reads the tokens and closes their descriptors, readable or not. tokens[i] is that of account i:
+ * malloc'd, wiped by capi_tokens_wipe, NULL where there is none. */
+char **capi_tokens_load(const capi_sender_config_t *config, apr_pool_t *p);
+void capi_tokens_wipe(char **tokens, int count);
+
+/* --- lock.c: one sender a state directory --- */
+
+typedef enum { CAPI_LOCK_HELD, CAPI_LOCK_FAILED, CAPI_LOCK_ASKED_TO_STOP } capi_lock_t;
+
+/* Waits until the sender before this one has ended. A signal on `signal_fd` or the end of the
+ * parent ends the wait. The lock is held until this process ends. */
+capi_lock_t capi_lock_wait(const char *state_dir, int signal_fd, int parent_fd, apr_pool_t *p);
+
+/* --- routes.c: the way to each destination --- */
+
+/* What all destinations of one account share. */
+typedef struct {
+    const char *account;
+    int in_flight;
+    capi_bucket_t rate;
+} capi_quota_t;
+
+/* An event that was refused alone, before anything proved that the API works. */
+typedef struct {
+    apr_int64_t event;
+    apr_time_t refused_at; /* ticks */
+} capi_suspect_t;
+
+#define CAPI_SUSPECTS 64
+
+typedef struct {
+    capi_destination_t row; /* is_held as it should be; written when hold_changed */
+    capi_target_t target;   /* target.headers NULL: no token, nothing can be sent */
+    const char *token_file;
+    int flush_events, flush_sec;
+    capi_quota_t *quota;
+    int in_flight;
+    int failures;            /* in a row */
+    int probes;              /* since it is held */
+    apr_time_t not_before;   /* ticks: back-off, Retry-After, probe */
+    apr_time_t look_at;      /* ticks: when the store is to be asked what is due */
+    int maybe_due;           /* events, since the store was asked */
+    apr_time_t succeeded_at; /* ticks of the last answer with results */
+    capi_suspect_t suspects[CAPI_SUSPECTS];
+    int next_suspect;
+    bool hold_changed;
+    bool local_hold; /* for want of a token: only another start can end it */
+    apr_pool_t *hold_pool;
+} capi_route_t;
+
+typedef struct capi_sender_t capi_sender_t;
+
+/* Makes the rows of all configured destinations and reads all there are. Holds those without a
+ * token, releases those that were held for want of one and have it now. In a transaction. */
+apr_status_t capi_routes_load(capi_sender_t *sender);
+
+/* Looks for destinations that intake made. */
+apr_status_t capi_routes_reload(capi_sender_t *sender);
+
+/* NULL where it is not known yet. */
+capi_route_t *capi_route_of(const capi_sender_t *sender, const capi_settings_t *settings);
+
+/* Something was taken in for it. */
+void capi_route_news(capi_route_t *route, int events);
+
+/* Holds it until a probe succeeds; logs once a reason. Probes of a destination that refused a
+ * single event are quicker: another event may prove at once that the API works. */
+void capi_route_hold(capi_route_t *route, const char *reason, bool for_refusal);
+void capi_route_release(capi_route_t *route);
+
+/* Writes changed holds, in a transaction; capi_routes_saved once it is committed. */
+void capi_routes_save(capi_sender_t *sender);
+void capi_routes_saved(capi_sender_t *sender);
+bool capi_routes_are_changed(const capi_sender_t *sender);
+
+/* When the event was first refused alone (ticks), 0: never. */
+apr_time_t capi_route_suspected_at(const capi_route_t *route, apr_int64_t event);
+void capi_route_suspect(capi_route_t *route, apr_int64_t event, apr_time_t refused_at);
+
+/* --- intake.c --- */
+
+typedef struct {
+    capi_queue_t *queue;
+    bool is_current;
+    int limit;           /* records a transaction; less after the store refused one */
+    int refusals;        /* of the very first record */
+    apr_time_t taken_at; /* ticks */
+} capi_inlet_t;
+
+/* Takes in what waits, at most one transaction an inlet. False where there was nothing to take or
+ * the store did not take it. */
+bool capi_intake_turn(capi_sender_t *sender);
+
+/* True where every inlet is empty. */
+bool capi_intake_is_empty(const capi_sender_t *sender);
+
+/* When to look at the inlets again by the clock; announces sleep to the current queue where records
+ * are to wake it. Ticks. */
+apr_time_t capi_intake_next(capi_sender_t *sender);
+
+/* --- dispatch.c, settle.c --- */
+
+typedef enum {
+    CAPI_SLOT_FREE,
+    CAPI_SLOT_CLAIMED, /* goes out once the claim is committed */
+    CAPI_SLOT_FLYING,
+    CAPI_SLOT_ANSWERED, /* judged, but not recorded */
+    CAPI_SLOT_DONE      /* recorded, but not committed */
+} capi_slot_state_t;
+
+/* A batch on its way, and the request that carries it or the part of it that is tried now. */
+typedef struct {
+    capi_slot_state_t state;
+    apr_pool_t *pool; /* the batch's */
+    capi_route_t *route;
+    capi_batch_t *batch;
+    capi_range_t range;
+    apr_int64_t request;
+    apr_int64_t next_request; /* of the part that is tried next; set by recording */
+    capi_call_t *call;
+    capi_halving_t halving;
+    apr_time_t refused_at;        /* ticks of the first refusal, 0: none */
+    apr_array_header_t *suspects; /* parts of one that were refused, in settle.c */
+
+    capi_verdict_t verdict;
+    capi_result_t *results;
+    const char *error;
+    bool is_over; /* no further part of the batch is tried */
+} capi_slot_t;
+
+/* Records answers, claims and sends what is ripe. When to be called again, in ticks. */
+apr_time_t capi_dispatch_turn(capi_sender_t *sender);
+
+/* Marks the slots whose calls have ended and judges their answers. */
+void capi_dispatch_collect(capi_sender_t *sender);
+
+/* Gives up all requests that are under way; their events stay. */
+void capi_dispatch_abandon(capi_sender_t *sender);
+
+bool capi_dispatch_is_idle(const capi_sender_t *sender);
+
+/* Decides, once an answer, what becomes of the events and of the destination. */
+void capi_settle_judge(capi_sender_t *sender, capi_slot_t *slot);
+
+/* Writes what was decided; may be repeated after a rollback. */
+void capi_settle_record(capi_sender_t *sender, capi_slot_t *slot);
+
+/* After the commit: gives back what was neither settled nor is tried next. */
+void capi_settle_give_back(capi_sender_t *sender, capi_slot_t *slot);
+
+/* --- housekeeping.c --- */
+
+/* Notes about the sender that changed, into the transaction that is open; at most once a second. */
+void capi_notes_write(capi_sender_t *sender, bool always);
+
+/* A transaction that had notes in it was rolled back. */
+void capi_notes_lost(void);
+
+/* What is left for quiet moments; when to be called again, in ticks. */
+apr_time_t capi_housekeeping_turn(capi_sender_t *sender);
+
+/* The last words before the end. */
+void capi_housekeeping_end(capi_sender_t *sender);
+
+/* --- loop.c --- */
+
+typedef enum {
+    CAPI_RUN,
+    CAPI_DRAIN,   /* SIGTERM: finish requests, empty the queue, end */
+    CAPI_ORPHAN,  /* httpd's parent is gone: the same, in less time */
+    CAPI_END_FAST /* a second SIGTERM */
+} capi_phase_t;
+
+struct capi_sender_t {
+    apr_pool_t *pool;
+    const capi_sender_config_t *config;
+    char **tokens;
+    capi_store_t *store;
+    capi_api_t *api;
+    int signal_fd;
+
+    capi_phase_t phase;
+    apr_time_t drain_until; /* ticks */
+
+    apr_array_header_t *inlets; /* capi_inlet_t, the current one first */
+    apr_int64_t broken_records;
+    bool has_unknown_route;
+
+    apr_array_header_t *routes; /* capi_route_t * */
+    apr_array_header_t *quotas; /* capi_quota_t * */
+    capi_bucket_t test_rate;
+    capi_slot_t slots[CAPI_SLOTS];
+
+    int store_failures;
+    apr_time_t store_retry_at; /* ticks; 0: the store works */
+
+    apr_time_t started, stopped, last_intake; /* wall clock */
+    apr_time_t settled_at;                    /* ticks of the last write; 0: nothing to tidy */
+    apr_time_t checkpoint_at, retain_at, notes_at;
+};
+
+/* Runs until told to end. */
+void capi_loop_run(capi_sender_t *sender);
+
+/* After a transaction failed: everything that writes pauses, with a growing pause. Logs the first
+ * failure and, through capi_store_recovered, the end of it. */
+void capi_store_failed(capi_sender_t *sender, const char *doing);
+void capi_store_recovered(capi_sender_t *sender);
+
+#endif
