@@ -41,7 +41,7 @@ typedef struct {
     int *old_queue_fds; /* opened by the child itself, so that abandonment can be seen */
 } capi_sender_config_t;
 
-/* JSON text, in the pool. */
+/* JSON text, in the pool; NULL where a string is not UTF-8, which JSON cannot hold. */
 const char *capi_sender_config_write(const capi_sender_config_t *config, apr_pool_t *p);
 
 /* Reads it; APR_EINVAL with *message where it is not what write makes. */
