@@ -73,7 +73,7 @@
 #define SQL_ATTEMPTS_OPEN                                                                          \
     "CREATE INDEX attempts_open ON attempts (destination) WHERE finished_at IS NULL"
 
-/* Attempts before the last one of an event (events.attempt). */
+/* Attempts that did not settle an event. events.attempt is the last of all, so perhaps one of them. */
 #define SQL_EVENT_ATTEMPTS_TABLE                                                                   \
     "CREATE TABLE event_attempts (event BIGINT NOT NULL, attempt BIGINT NOT NULL,"                 \
     " PRIMARY KEY (event, attempt))"
@@ -90,5 +90,199 @@
     "CREATE TABLE counters (hour BIGINT NOT NULL, destination INTEGER NOT NULL,"                   \
     " sent_as TEXT NOT NULL, what TEXT NOT NULL, n BIGINT NOT NULL,"                               \
     " PRIMARY KEY (hour, destination, sent_as, what))"
+
+/* --- connection and meta --- */
+
+#define SQL_PRAGMA_BUSY  "PRAGMA busy_timeout=5000"
+#define SQL_PRAGMA_WAL   "PRAGMA journal_mode=WAL"
+#define SQL_PRAGMA_FULL  "PRAGMA synchronous=FULL"
+#define SQL_PRAGMA_ERASE "PRAGMA secure_delete=ON"
+/* In KiB: the sender stays below 24 MB. */
+#define SQL_PRAGMA_CACHE "PRAGMA cache_size=-6000"
+/* Pages of 4 KiB: pages that every batch touches are copied back rarely. */
+#define SQL_PRAGMA_AUTOCHECKPOINT "PRAGMA wal_autocheckpoint=4000"
+#define SQL_PRAGMA_QUERY_ONLY     "PRAGMA query_only=ON"
+#define SQL_PRAGMA_CHECK          "PRAGMA quick_check(1)"
+#define SQL_PRAGMA_CHECKPOINT     "PRAGMA wal_checkpoint(TRUNCATE)"
+#define SQL_META_GET              "SELECT value FROM meta WHERE name = %s LIMIT 1"
+#define SQL_META_ADD              "INSERT INTO meta (name, value) VALUES (%s, %s)"
+#define SQL_META_CHANGE           "UPDATE meta SET value = %s WHERE name = %s"
+#define SQL_NOTE_SET                                                                               \
+    "INSERT INTO notes (name, value) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value ="     \
+    " excluded.value"
+#define SQL_LAST_IDS                                                                               \
+    "SELECT (SELECT COALESCE(MAX(id), 0) FROM events), (SELECT COALESCE(MAX(id), 0) FROM"          \
+    " visits), (SELECT COALESCE(MAX(id), 0) FROM attempts), (SELECT COALESCE(MAX(id), 0) FROM"     \
+    " destinations), (SELECT COUNT(*) FROM (SELECT hash FROM used_ids LIMIT 1) AS u)"
+
+/* --- destinations --- */
+
+#define SQL_DESTINATIONS                                                                           \
+    "SELECT id, account, api_url, test, wire, held_since, held_reason, waiting FROM"               \
+    " destinations ORDER BY id LIMIT 10000"
+#define SQL_DESTINATION_ADD                                                                        \
+    "INSERT INTO destinations (id, account, api_url, test, wire) VALUES (%lld, %s, %s, %lld,"      \
+    " %lld)"
+#define SQL_DESTINATION_HOLD                                                                       \
+    "UPDATE destinations SET held_since = %lld, held_reason = %s WHERE id = %lld"
+#define SQL_DESTINATION_WAITING "UPDATE destinations SET waiting = waiting + %lld WHERE id = %lld"
+
+/* --- visits and their keys --- */
+
+#define SQL_VISIT_OF_KEY                                                                           \
+    "SELECT v.id, v.seen_at, v.consent, v.consent_signal, v.decided_at, v.match_keys,"             \
+    " v.click_id, v.address, v.agent, v.user_data, k.by_server FROM visit_keys k JOIN visits v"    \
+    " ON v.id = k.visit WHERE k.name = %s LIMIT 1"
+#define SQL_VISIT_ADD                                                                              \
+    "INSERT INTO visits (id, seen_at, consent, consent_signal, decided_at, match_keys,"            \
+    " click_id, address, agent, user_data) VALUES (%lld, %lld, %lld, %s, %lld, %lld, %s, %s,"      \
+    " %s, %s)"
+#define SQL_VISIT_CHANGE                                                                           \
+    "UPDATE visits SET seen_at = %lld, consent = %lld, consent_signal = %s, decided_at = %lld,"    \
+    " match_keys = %lld, click_id = %s, address = %s, agent = %s, user_data = %s WHERE id ="       \
+    " %lld"
+#define SQL_KEY_ADD                                                                                \
+    "INSERT INTO visit_keys (name, visit, by_server) VALUES (%s, %lld, %lld) ON CONFLICT DO"       \
+    " NOTHING"
+/* A server's bind takes the place of a browser's. */
+#define SQL_KEY_MOVE "UPDATE visit_keys SET visit = %lld, by_server = 1 WHERE name = %s"
+
+/* --- intake of events --- */
+
+#define SQL_USED_ID_FIND "SELECT used_at FROM used_ids WHERE hash = %s LIMIT 1"
+#define SQL_EVENT_ADD                                                                              \
+    "INSERT INTO events (id, destination, sent_as, event_id, name, event_time, received_at,"       \
+    " settled_at, source, state, consent, consent_signal, match_keys, is_named, warning) VALUES"   \
+    " (%lld, %lld, %s, %s, %s, %lld, %lld, %lld, %lld, %lld, %lld, %s, %lld, %lld, %s) ON"         \
+    " CONFLICT DO NOTHING"
+#define SQL_EVENT_FIND                                                                             \
+    "SELECT e.id, e.state, e.source, e.consent, e.consent_signal, e.match_keys,"                   \
+    " o.due, o.ready_at, o.flags, o.source, o.match_keys, o.visit, o.wants_key FROM events e"      \
+    " LEFT JOIN outbox o ON o.event = e.id WHERE e.destination = %lld AND e.sent_as = %s AND"      \
+    " e.event_id = %s LIMIT 1"
+#define SQL_EVENT_MERGED                                                                           \
+    "UPDATE events SET source = %lld, consent = %lld, consent_signal = %s, match_keys = %lld"      \
+    " WHERE id = %lld"
+/* A settled event goes out again under its id. */
+#define SQL_EVENT_AGAIN                                                                            \
+    "UPDATE events SET name = %s, event_time = %lld, settled_at = NULL, source = %lld, state ="    \
+    " 0, consent = %lld, consent_signal = %s, match_keys = %lld, attempt = NULL, error = NULL,"    \
+    " warning = %s WHERE id = %lld"
+#define SQL_OUTBOX_ADD                                                                             \
+    "INSERT INTO outbox (event, destination, due, ready_at, expires_at, flags, source,"            \
+    " match_keys, visit, wants_key, payload) VALUES (%lld, %lld, %lld, %lld, %lld, %lld, %lld,"    \
+    " %lld, %lld, %s, %s)"
+#define SQL_OUTBOX_MERGED                                                                          \
+    "UPDATE outbox SET due = %lld, ready_at = %lld, flags = %lld, match_keys = %lld, visit ="      \
+    " %lld, wants_key = %s WHERE event = %lld"
+#define SQL_OUTBOX_PAYLOAD     "SELECT payload FROM outbox WHERE event = %lld LIMIT 1"
+#define SQL_OUTBOX_PAYLOAD_SET "UPDATE outbox SET payload = %s WHERE event = %lld"
+/* A detached event's consent is found. */
+#define SQL_OUTBOX_DECIDED "UPDATE outbox SET flags = %lld WHERE event = %lld"
+#define SQL_LAYER_FIND     "SELECT payload FROM layers WHERE event = %lld AND source = %lld LIMIT 1"
+#define SQL_LAYERS_OF_EVENT                                                                        \
+    "SELECT source, payload FROM layers WHERE event = %lld ORDER BY source DESC LIMIT 10"
+#define SQL_LAYER_SET                                                                              \
+    "INSERT INTO layers (event, source, payload) VALUES (%lld, %lld, %s) ON CONFLICT (event,"      \
+    " source) DO UPDATE SET payload = excluded.payload"
+/* The key that events wait for names a visit now. Rejected ones, past the last due time, stay. */
+#define SQL_OUTBOX_BOUND                                                                           \
+    "UPDATE outbox SET visit = %lld, due = CASE WHEN ready_at > %lld THEN ready_at ELSE %lld"      \
+    " END WHERE wants_key = %s AND due < %lld"
+#define SQL_OUTBOX_OF_VISIT                                                                        \
+    "SELECT o.event, o.destination, o.due, o.flags, e.sent_as FROM outbox o JOIN events e ON"      \
+    " e.id = o.event WHERE o.visit = %lld AND o.event > %lld ORDER BY o.event LIMIT 200"
+
+/* --- dispatch --- */
+
+/* What is due, in order. A visit's columns are read only where it knows a match key that the event does not. */
+#define SQL_OUTBOX_CLAIM                                                                           \
+    "SELECT o.event, o.due, o.flags, o.source, o.match_keys, o.expires_at, o.visit, o.payload,"    \
+    " e.sent_as, e.event_id, e.name, e.event_time, e.retries, e.source, e.consent,"                \
+    " e.consent_signal, v.consent, v.consent_signal, CASE WHEN v.match_keys & ~o.match_keys <>"    \
+    " 0 THEN v.click_id END, CASE WHEN v.match_keys & ~o.match_keys <> 0 THEN v.address END,"      \
+    " CASE WHEN v.match_keys & ~o.match_keys <> 0 THEN v.agent END, CASE WHEN v.match_keys &"      \
+    " ~o.match_keys <> 0 THEN v.user_data END FROM outbox o JOIN events e ON e.id = o.event"       \
+    " LEFT JOIN visits v ON v.id = o.visit WHERE o.destination = %lld AND (o.due, o.event) >"      \
+    " (%lld, %lld) AND o.due <= %lld ORDER BY o.due, o.event LIMIT %lld"
+#define SQL_OUTBOX_BACKLOG                                                                         \
+    "SELECT COUNT(*), MIN(due) FROM (SELECT due FROM outbox WHERE destination = %lld AND (due,"    \
+    " event) > (%lld, %lld) AND due <= %lld ORDER BY due, event LIMIT %lld) AS d"
+#define SQL_OUTBOX_NEXT_DUE                                                                        \
+    "SELECT due FROM outbox WHERE destination = %lld AND due > %lld AND due < %lld ORDER BY due"   \
+    " LIMIT 1"
+/* What the visit added is on record before it goes. */
+#define SQL_EVENT_RESOLVED                                                                         \
+    "UPDATE events SET match_keys = %lld, consent = %lld, consent_signal = %s WHERE id = %lld"
+#define SQL_ATTEMPT_ADD                                                                            \
+    "INSERT INTO attempts (id, destination, started_at, events, from_due, from_event, to_due,"     \
+    " to_event) VALUES (%lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld)"
+#define SQL_ATTEMPT_END                                                                            \
+    "UPDATE attempts SET finished_at = %lld, http_status = %lld, request_id = %s, error = %s"      \
+    " WHERE id = %lld"
+#define SQL_ATTEMPTS_INTERRUPTED                                                                   \
+    "UPDATE attempts SET finished_at = %lld, error = 'interrupted' WHERE finished_at IS NULL"
+
+/* --- settlement: events by ranges of ids, all of which the caller holds --- */
+
+#define SQL_EVENTS_DELIVERED                                                                       \
+    "UPDATE events SET state = 10, settled_at = %lld, attempt = %lld, error = NULL WHERE id"       \
+    " BETWEEN %lld AND %lld"
+#define SQL_EVENT_WARNED "UPDATE events SET warning = %s WHERE id = %lld"
+#define SQL_EVENTS_RETRYING                                                                        \
+    "UPDATE events SET state = 2, attempt = %lld, retries = retries + 1, error = %s WHERE id"      \
+    " BETWEEN %lld AND %lld"
+/* It went out once, and will again with what a stronger source said meanwhile. */
+#define SQL_EVENT_UNFINISHED "UPDATE events SET state = 0, attempt = %lld WHERE id = %lld"
+/* The attempt that did not settle them, before the next one takes its place. */
+#define SQL_EVENTS_TRIED                                                                           \
+    "INSERT INTO event_attempts (event, attempt) SELECT id, attempt FROM events WHERE id"          \
+    " BETWEEN %lld AND %lld AND attempt IS NOT NULL ON CONFLICT DO NOTHING"
+#define SQL_EVENT_SETTLED                                                                          \
+    "UPDATE events SET state = %lld, settled_at = %lld, attempt = COALESCE(%lld, attempt),"        \
+    " error = %s WHERE id = %lld"
+#define SQL_EVENT_WITHDRAWN                                                                        \
+    "UPDATE events SET state = 12, settled_at = %lld, consent = %lld, consent_signal = %s,"        \
+    " match_keys = 0, error = NULL WHERE id = %lld"
+#define SQL_OUTBOX_ERASE "DELETE FROM outbox WHERE event BETWEEN %lld AND %lld"
+#define SQL_LAYERS_ERASE "DELETE FROM layers WHERE event = %lld"
+#define SQL_OUTBOX_RETRY "UPDATE outbox SET due = %lld WHERE event BETWEEN %lld AND %lld"
+
+/* --- counters --- */
+
+#define SQL_COUNTER_ADD                                                                            \
+    "INSERT INTO counters (hour, destination, sent_as, what, n) VALUES (%lld, %lld, %s, %s,"       \
+    " %lld) ON CONFLICT (hour, destination, sent_as, what) DO UPDATE SET n = counters.n +"         \
+    " excluded.n"
+
+/* --- retention, a few hundred rows a step --- */
+
+#define SQL_OLD_REJECTED                                                                           \
+    "SELECT event FROM outbox WHERE destination = %lld AND due >= %lld AND due < %lld ORDER BY"    \
+    " due LIMIT %lld"
+#define SQL_OLD_WAITING                                                                            \
+    "SELECT o.event, o.destination, o.due, o.flags, e.sent_as, o.expires_at FROM outbox o JOIN"    \
+    " events e ON e.id = o.event WHERE o.event > %lld ORDER BY o.event LIMIT %lld"
+#define SQL_OLD_EVENTS                                                                             \
+    "SELECT id, received_at, state, destination, sent_as, event_id, is_named FROM events WHERE"    \
+    " id > %lld ORDER BY id LIMIT %lld"
+#define SQL_EVENT_FORGET          "DELETE FROM events WHERE id = %lld"
+#define SQL_EVENT_ATTEMPTS_FORGET "DELETE FROM event_attempts WHERE event = %lld"
+#define SQL_USED_ID_ADD                                                                            \
+    "INSERT INTO used_ids (hash, used_at) VALUES (%s, %lld) ON CONFLICT DO NOTHING"
+#define SQL_OLD_ATTEMPTS                                                                           \
+    "DELETE FROM attempts WHERE id IN (SELECT id FROM (SELECT id, started_at FROM attempts"        \
+    " ORDER BY id LIMIT %lld) AS a WHERE a.started_at < %lld)"
+#define SQL_OLD_VISIT_KEYS                                                                         \
+    "DELETE FROM visit_keys WHERE visit IN (SELECT id FROM visits WHERE seen_at < %lld ORDER BY"   \
+    " seen_at, id LIMIT %lld)"
+#define SQL_OLD_VISITS                                                                             \
+    "DELETE FROM visits WHERE id IN (SELECT id FROM visits WHERE seen_at < %lld ORDER BY"          \
+    " seen_at, id LIMIT %lld)"
+#define SQL_OLD_USED_IDS                                                                           \
+    "DELETE FROM used_ids WHERE hash IN (SELECT hash FROM used_ids WHERE used_at < %lld ORDER"     \
+    " BY used_at LIMIT %lld)"
+/* At most one hour of rows goes out of date in an hour. */
+#define SQL_OLD_COUNTERS "DELETE FROM counters WHERE hour < %lld"
 
 #endif

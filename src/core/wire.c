@@ -1,12 +1,9 @@
 /* The two wire formats, and the answers in Pinterest's shape that we read and write. */
 
 #include "wire.h"
-#include "text.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #define MESSAGE_MAX 500 /* bytes of a message of the other side that are kept */

@@ -5,7 +5,9 @@
 
 #include "envelope.h"
 #include "event.h"
+#include "names.h"
 #include "queue.h"
+#include "sender_config.h"
 
 #include <ap_config.h>
 #include <ap_expr.h>
@@ -66,8 +68,14 @@ extern module AP_MODULE_DECLARE_DATA pinterest_capi_module;
 
 typedef struct {
     const char *path;
-    const char *account; /* NULL: this host's */
+    const char *account;       /* NULL: the host's where it was written */
+    const server_rec *written; /* that host */
 } capi_token_file_t;
+
+typedef struct {
+    const char *name;  /* may end in `*` */
+    ap_regex_t *regex; /* its first group counts; NULL: the whole value */
+} capi_session_cookie_t;
 
 /* Main server only; lives in the main server's capi_server_conf_t. */
 typedef struct {
@@ -86,31 +94,37 @@ typedef struct {
     int test, wire, bots, prefetch;
     apr_array_header_t *token_files;     /* capi_token_file_t */
     apr_table_t *event_names;            /* FROM → TO */
-    apr_array_header_t *session_cookies; /* const char *; NULL: the defaults */
-    apr_array_header_t *url_parameters;  /* const char *; NULL: the defaults */
-    apr_array_header_t *collect_origins; /* const char * */
+    apr_array_header_t *session_cookies; /* capi_session_cookie_t; NULL: the defaults */
     int epik_cookie;
     const char *epik_domain;
     int epik_max_age;
     const char *country;
-    int collect_limit;
     int flush_events, flush_sec, merge_window_sec, max_age_sec;
 } capi_server_conf_t;
 
 typedef struct capi_rule_t capi_rule_t; /* rules.c */
 
-/* Per section, and per virtual host for what stands outside sections. */
+/* A list of a section: `is_reset` where `none` came first, so that nothing is inherited. */
 typedef struct {
+    apr_array_header_t *items; /* NULL: empty */
+    bool is_reset;
+} capi_list_t;
+
+/* Per section, and per virtual host for what stands outside sections. A merged one remembers what
+ * it was merged from, so that the visit can put sections together anew. */
+typedef struct capi_dir_conf_t capi_dir_conf_t;
+struct capi_dir_conf_t {
     int enabled;
     const char *account;
-    int names;                         /* capi_vocabulary_t */
-    int consent_default;               /* capi_consent_state_t; CAPI_UNSET: none set */
-    int admin;                         /* 0 Off, 1 On, 2 Write */
-    apr_array_header_t *rules;         /* capi_rule_t *, inner after outer, each once */
-    bool rules_reset;                  /* `none` came first: nothing is inherited */
-    apr_array_header_t *collect_allow; /* const char *; NULL: the default */
-    int collect_allow_all;
-} capi_dir_conf_t;
+    int names;                            /* capi_vocabulary_t */
+    int consent_default;                  /* capi_consent_state_t; CAPI_UNSET: none set */
+    int admin;                            /* 0 Off, 1 On, 2 Write */
+    capi_list_t rules;                    /* capi_rule_t * */
+    capi_list_t collect_allow;            /* const char *; read it with capi_conf_may_collect */
+    capi_list_t url_parameters;           /* const char *; read it with capi_conf_url_parameters */
+    bool is_by_uri;                       /* a section that looks at the URI: Location, If */
+    const capi_dir_conf_t *outer, *inner; /* NULL in what was not merged */
+};
 
 extern const command_rec capi_commands[];
 
@@ -129,6 +143,20 @@ capi_dir_conf_t *capi_dir_conf(const ap_conf_vector_t *per_dir);
 const capi_global_conf_t *capi_global_conf(void); /* defaults applied; valid after check_config */
 const char *capi_conf_api_url(const capi_server_conf_t *conf);
 capi_wire_t capi_conf_wire(const capi_server_conf_t *conf);
+bool capi_conf_is_test(const capi_server_conf_t *conf);
+bool capi_conf_drops_bots(const capi_server_conf_t *conf);
+bool capi_conf_drops_prefetch(const capi_server_conf_t *conf);
+const apr_array_header_t *capi_conf_session_cookies(const capi_server_conf_t *conf);
+bool capi_conf_sets_epik(const capi_server_conf_t *conf);
+int capi_conf_epik_max_age(const capi_server_conf_t *conf);
+capi_vocabulary_t capi_conf_vocabulary(const capi_dir_conf_t *conf);
+const apr_array_header_t *capi_conf_url_parameters(const capi_dir_conf_t *conf);
+
+/* True where browsers may send this event (name as it goes out) by themselves; else it is a claim. */
+bool capi_conf_may_collect(const capi_dir_conf_t *conf, const char *sent_as);
+
+/* True where the module works: On, and an account to work for. */
+bool capi_conf_is_on(const capi_dir_conf_t *conf);
 
 /* True where any section of any host says PinterestCapi On: else no queue and no sender. */
 bool capi_is_in_use(void);
@@ -152,6 +180,7 @@ typedef struct {
     const char *click_id;
     bool click_id_is_new;    /* came by query or Referer: the cookie is to be set again */
     const char *session_key; /* keyed hash; NULL if none */
+    bool has_session_cookie; /* it came with the request, not by this response's Set-Cookie */
     bool is_settled;         /* sections, consent and client are known (insert_filter ran) */
     bool is_endpoint;        /* one of our handlers served it: no rules */
     bool cookie_is_set;
@@ -163,7 +192,8 @@ typedef struct {
     apr_array_header_t *match_headers;
     apr_array_header_t *bind_headers;
     const char *consent_header;
-    const char *const *groups; /* $0 … $9 of the rule under evaluation, NULL outside */
+    apr_array_header_t *minted_names; /* const char *: names of events that got an id of ours */
+    bool knows_session_key;           /* session_key was looked for */
 } capi_visit_t;
 
 /* The visit of a request or any record of its chain (r->main, r->prev); NULL where there is none:
@@ -178,6 +208,17 @@ void capi_visit_settle(request_rec *r);       /* insert_filter */
 const char *capi_visit_address(const capi_visit_t *visit);
 const char *capi_visit_agent(const capi_visit_t *visit);
 const char *capi_visit_page_url(capi_visit_t *visit);
+
+/* Keyed hash of the session cookie that the request carries, or else of the one that its response
+ * sets; NULL if none. */
+const char *capi_visit_session_key(capi_visit_t *visit);
+
+/* True where rule and browser events of this request do not count: a crawler, a library, HEAD, the
+ * server's calls to itself, a prerender (PinterestCapiBots, PinterestCapiPrefetch). */
+bool capi_visit_is_uncounted(const capi_visit_t *visit);
+
+/* True where the request was made by a page (fetch, beacon, frame), not by going to one. */
+bool capi_visit_is_ajax(const capi_visit_t *visit);
 
 /* The keyed hash of a session, visit or bind value under this visit's account. */
 const char *capi_visit_keyed_hash(const capi_visit_t *visit, const char *kind, const char *value);
@@ -203,7 +244,20 @@ void capi_response_insert_error(request_rec *r); /* insert_error_filter */
 
 /* --- rules and expressions (rules.c, expressions.c) --- */
 
-const char *capi_set_event_rule(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+/* Reads the words of PinterestCapiEvent into a rule; NULL with *message where they are none. Whether
+ * the name is known depends on the whole configuration: capi_rule_check. */
+capi_rule_t *capi_rule_parse(const char **message, cmd_parms *cmd, int argc, char *const argv[]);
+
+/* NULL where the rule's name is known and clear in this vocabulary, else why not. */
+const char *capi_rule_check(const capi_rule_t *rule, capi_vocabulary_t vocabulary,
+                            const apr_table_t *aliases, apr_pool_t *p);
+
+/* The name as it was written. */
+const char *capi_rule_name(const capi_rule_t *rule);
+
+/* True where two lines say the same. */
+bool capi_rule_is_same(const capi_rule_t *a, const capi_rule_t *b);
+
 int capi_expr_lookup(ap_expr_lookup_parms *parms); /* expr_lookup hook: query:, cookie: */
 
 /* The events that rules of this visit's sections make of it: json_t * (owned by the pool) as

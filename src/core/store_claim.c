@@ -1,0 +1,427 @@
+/* Dispatch: which events go next, completed and looked at once more just before they go; attempts. */
+
+#include "store_int.h"
+
+#include "event.h"
+#include "wire.h"
+
+#include <apr_strings.h>
+
+#include <string.h>
+
+/* One outbox row with its record and, where it helps, its visit; columns of SQL_OUTBOX_CLAIM. */
+typedef struct {
+    apr_int64_t event;
+    apr_time_t due;
+    int flags;
+    int source;
+    capi_keys_t keys;
+    apr_int64_t expires_at;
+    const char *payload;
+    const char *sent_as;
+    const char *event_id;
+    const char *name;
+    apr_int64_t event_time;
+    int retries;
+    int strongest;
+    capi_consent_state_t consent;
+    const char *signal;
+    bool has_visit;
+    capi_consent_state_t visit_consent;
+    const char *visit_signal;
+    const char *click_id;
+    const char *address;
+    const char *agent;
+    const char *user_data;
+} due_t;
+
+typedef struct {
+    capi_store_t *store;
+    capi_dest_t *dest;
+    capi_batch_t *batch;
+    apr_time_t now;
+    int max_events;
+    apr_size_t max_bytes;
+    apr_size_t bytes;
+    bool is_full;
+    apr_pool_t *p;
+} claim_t;
+
+static void read_due(due_t *due, const capi_rows_t *rows)
+{
+    due->event = capi_rows_int(rows, 0);
+    due->due = capi_rows_int(rows, 1);
+    due->flags = (int)capi_rows_int(rows, 2);
+    due->source = (int)capi_rows_int(rows, 3);
+    due->keys = (capi_keys_t)capi_rows_int(rows, 4);
+    due->expires_at = capi_rows_int(rows, 5);
+    due->payload = capi_rows_text(rows, 7);
+    due->sent_as = capi_rows_text(rows, 8);
+    due->event_id = capi_rows_text(rows, 9);
+    due->name = capi_rows_text(rows, 10);
+    due->event_time = capi_rows_int(rows, 11);
+    due->retries = (int)capi_rows_int(rows, 12);
+    due->strongest = (int)capi_rows_int(rows, 13);
+    due->consent = (capi_consent_state_t)capi_rows_int(rows, 14);
+    due->signal = capi_rows_text(rows, 15);
+    due->has_visit = capi_rows_text(rows, 16) != NULL;
+    due->visit_consent = (capi_consent_state_t)capi_rows_int(rows, 16);
+    due->visit_signal = capi_rows_text(rows, 17);
+    due->click_id = capi_rows_text(rows, 18);
+    due->address = capi_rows_text(rows, 19);
+    due->agent = capi_rows_text(rows, 20);
+    due->user_data = capi_rows_text(rows, 21);
+}
+
+/* --- what may not go any more --- */
+
+static apr_status_t settle(claim_t *claim, const due_t *due, capi_state_t state, const char *error)
+{
+    claim->batch->settled++;
+    return capi_settle(claim->store, claim->dest, due->event, due->sent_as, due->flags, state,
+                       error, claim->now);
+}
+
+static apr_status_t withdraw(claim_t *claim, const due_t *due, capi_consent_state_t consent,
+                             const char *signal)
+{
+    claim->batch->settled++;
+    return capi_withdraw(claim->store, claim->dest, due->event, due->sent_as, due->flags, consent,
+                         signal, claim->now);
+}
+
+/* A detached event has its context's consent; where the context never came, what intake noted. */
+static apr_status_t decide_detached(claim_t *claim, due_t *due)
+{
+    apr_int64_t flags = due->flags & ~CAPI_ROW_DETACHED;
+    const void *values[] = {&flags, &due->event};
+
+    if (due->has_visit) {
+        due->consent = due->visit_consent;
+        due->signal = due->visit_signal;
+    }
+    due->flags = (int)flags;
+    capi_count_consent(claim->store, claim->dest->row.id, due->sent_as, due->consent, due->signal,
+                       claim->now);
+    return capi_db_run(NULL, claim->store, CAPI_SQL_OUTBOX_DECIDED, values);
+}
+
+/* Consent once more, then age. *is_settled: it does not go. */
+static apr_status_t judge(bool *is_settled, claim_t *claim, due_t *due)
+{
+    bool is_denied_since = due->has_visit && due->visit_consent == CAPI_CONSENT_DENIED &&
+                           capi_is_answered(due->visit_consent, due->visit_signal) &&
+                           !(due->flags & CAPI_ROW_OWN_WORD);
+    apr_status_t rv = APR_SUCCESS;
+
+    *is_settled = true;
+    if (is_denied_since) {
+        return withdraw(claim, due, due->visit_consent, due->visit_signal);
+    }
+    if (due->flags & CAPI_ROW_DETACHED) {
+        rv = decide_detached(claim, due);
+        if (rv != APR_SUCCESS || due->consent != CAPI_CONSENT_GRANTED) {
+            return rv == APR_SUCCESS ? withdraw(claim, due, due->consent, due->signal) : rv;
+        }
+    }
+    if (due->flags & CAPI_ROW_CLAIM) {
+        return settle(claim, due, CAPI_STATE_UNCONFIRMED,
+                      "a browser's word that the shop did not confirm within an hour");
+    }
+    if (due->expires_at < apr_time_sec(claim->now)) {
+        return settle(claim, due, CAPI_STATE_EXPIRED, "older than PinterestCapiMaxAge");
+    }
+    *is_settled = false;
+    return rv;
+}
+
+static const char *what_is_missing(capi_keys_t keys)
+{
+    if (keys & CAPI_KEY_BIT(CAPI_KEY_CLIENT_IP_ADDRESS)) {
+        return "not sent: neither em nor, beside client_ip_address, client_user_agent is known";
+    }
+    if (keys & CAPI_KEY_BIT(CAPI_KEY_CLIENT_USER_AGENT)) {
+        return "not sent: neither em nor, beside client_user_agent, client_ip_address is known";
+    }
+    return "not sent: neither em nor client_ip_address with client_user_agent is known";
+}
+
+static bool is_enough(capi_keys_t keys)
+{
+    const capi_keys_t client =
+        CAPI_KEY_BIT(CAPI_KEY_CLIENT_IP_ADDRESS) | CAPI_KEY_BIT(CAPI_KEY_CLIENT_USER_AGENT);
+
+    return (keys & CAPI_KEY_BIT(CAPI_KEY_EM)) || (keys & CAPI_KEY_BIT(CAPI_KEY_HASHED_MAIDS)) ||
+           (keys & client) == client;
+}
+
+/* --- completion --- */
+
+/* The sources' words in the order of their strength, merged; the caller owns it. */
+static apr_status_t merge_layers(json_t **body, claim_t *claim, const due_t *due)
+{
+    const void *values[] = {&due->event};
+    json_t *own = json_loads(due->payload, 0, NULL);
+    bool is_own_in = false;
+    capi_rows_t rows;
+    apr_status_t rv = capi_db_select(&rows, claim->store, CAPI_SQL_LAYERS_OF_EVENT, values,
+                                     claim->store->scratch);
+
+    *body = NULL;
+    while (rv == APR_SUCCESS && own && capi_rows_next(&rows)) {
+        json_t *layer = json_loads(capi_rows_text(&rows, 1), 0, NULL);
+
+        if (!is_own_in && due->source > (int)capi_rows_int(&rows, 0)) {
+            is_own_in = true;
+            if (*body) {
+                capi_event_merge(*body, own);
+            }
+            else {
+                *body = json_incref(own);
+            }
+        }
+        if (*body && layer) {
+            capi_event_merge(*body, layer);
+        }
+        else if (layer) {
+            *body = json_incref(layer);
+        }
+        json_decref(layer);
+    }
+    if (!is_own_in && *body && own) {
+        capi_event_merge(*body, own);
+    }
+    if (!*body) {
+        *body = json_incref(own);
+    }
+    json_decref(own);
+    return rv;
+}
+
+static bool adds_something(const due_t *due)
+{
+    return due->click_id || due->address || due->agent || due->user_data;
+}
+
+static apr_status_t note_resolved(claim_t *claim, const due_t *due)
+{
+    apr_int64_t keys = due->keys;
+    apr_int64_t consent = due->consent;
+    const void *values[] = {&keys, &consent, due->signal, &due->event};
+
+    return capi_db_run(NULL, claim->store, CAPI_SQL_EVENT_RESOLVED, values);
+}
+
+/* The event as it is to go. JSON is read only where something must be added to it. */
+static apr_status_t complete(capi_outgoing_t *out, claim_t *claim, due_t *due, bool was_detached)
+{
+    capi_event_t event = {0};
+    json_t *user_data;
+    apr_status_t rv = APR_SUCCESS;
+
+    out->text = due->payload;
+    out->len = strlen(due->payload);
+    if (!(due->flags & CAPI_ROW_LAYERS) && !adds_something(due)) {
+        return was_detached ? note_resolved(claim, due) : APR_SUCCESS;
+    }
+    if (due->flags & CAPI_ROW_LAYERS) {
+        rv = merge_layers(&event.body, claim, due);
+    }
+    else {
+        event.body = json_loadb(out->text, out->len, 0, NULL);
+    }
+    if (rv == APR_SUCCESS && event.body) {
+        user_data = due->user_data ? json_loads(due->user_data, 0, NULL) : NULL;
+        capi_event_complete(&event, due->click_id, due->address, due->agent, NULL, user_data);
+        json_decref(user_data);
+        due->keys = capi_event_keys(event.body);
+        out->text = capi_event_text(&out->len, event.body, claim->p);
+        rv = note_resolved(claim, due);
+    }
+    json_decref(event.body);
+    return rv;
+}
+
+/* --- the batch --- */
+
+static void push(claim_t *claim, capi_outgoing_t *out, const due_t *due)
+{
+    out->id = due->event;
+    out->event_time = due->event_time;
+    out->sent_as = due->sent_as;
+    out->event_id = due->event_id;
+    out->keys = due->keys;
+    out->retries = due->retries;
+    out->due = due->due;
+    out->has_layers = (due->flags & CAPI_ROW_LAYERS) != 0;
+    claim->bytes += out->len + 1;
+    claim->batch->count++;
+    capi_flight_add(claim->store, claim->dest, due->event, due->due, due->strongest);
+}
+
+static apr_status_t take_due(claim_t *claim, due_t *due)
+{
+    capi_outgoing_t *out = &claim->batch->events[claim->batch->count];
+    bool was_detached = (due->flags & CAPI_ROW_DETACHED) != 0;
+    bool is_settled = false;
+    apr_status_t rv = judge(&is_settled, claim, due);
+
+    if (rv != APR_SUCCESS || is_settled) {
+        return rv;
+    }
+    memset(out, 0, sizeof(*out));
+    rv = complete(out, claim, due, was_detached);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (!is_enough(due->keys)) {
+        return settle(claim, due, CAPI_STATE_REJECTED, what_is_missing(due->keys));
+    }
+    if (claim->dest->row.wire != CAPI_WIRE_V5 &&
+        capi_wire_event(&out->text, &out->len, claim->dest->row.wire, out->text, out->len,
+                        due->name, claim->p) != APR_SUCCESS) {
+        return settle(claim, due, CAPI_STATE_REJECTED, "not sent: what was stored is no event");
+    }
+    if (claim->batch->count > 0 && claim->bytes + out->len + 1 > claim->max_bytes) {
+        claim->is_full = true;
+        return APR_SUCCESS;
+    }
+    push(claim, out, due);
+    return APR_SUCCESS;
+}
+
+/* One page of what is due; *found is how many rows it had. */
+static apr_status_t take_page(int *found, claim_t *claim)
+{
+    capi_dest_t *dest = claim->dest;
+    apr_int64_t limit = claim->max_events - claim->batch->count;
+    const void *values[] = {&dest->row.id, &dest->cursor_due, &dest->cursor_event, &claim->now,
+                            &limit};
+    capi_rows_t rows;
+    apr_status_t rv = capi_db_select(&rows, claim->store, CAPI_SQL_OUTBOX_CLAIM, values, claim->p);
+
+    *found = 0;
+    while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
+        due_t due;
+
+        read_due(&due, &rows);
+        *found += 1;
+        if (!capi_flight_of(claim->store, due.event)) {
+            rv = take_due(claim, &due);
+        }
+        if (claim->is_full) {
+            return rv;
+        }
+        dest->cursor_due = due.due;
+        dest->cursor_event = due.event;
+    }
+    claim->is_full = *found < limit;
+    return rv;
+}
+
+static apr_status_t add_attempt(apr_int64_t *request, capi_store_t *store, apr_int64_t destination,
+                                const capi_outgoing_t *events, int count, apr_time_t now)
+{
+    apr_int64_t id = store->last_attempt + 1;
+    apr_int64_t carried = count;
+    const capi_outgoing_t *last = &events[count - 1];
+    const void *values[] = {&id,          &destination, &now,       &carried,
+                            &events->due, &events->id,  &last->due, &last->id};
+    apr_status_t rv = capi_db_run(NULL, store, CAPI_SQL_ATTEMPT_ADD, values);
+
+    if (rv == APR_SUCCESS) {
+        store->last_attempt = id;
+        *request = id;
+    }
+    return rv;
+}
+
+apr_status_t capi_store_claim(capi_batch_t **claimed, capi_store_t *store,
+                              const capi_destination_t *destination, apr_time_t now, int max_events,
+                              apr_size_t max_bytes, apr_pool_t *p)
+{
+    capi_batch_t *batch = apr_pcalloc(p, sizeof(*batch));
+    claim_t claim = {.store = store,
+                     .dest = capi_dest_of(store, destination->id),
+                     .batch = batch,
+                     .now = now,
+                     .max_events = max_events,
+                     .max_bytes = max_bytes,
+                     .p = p};
+    apr_status_t rv = APR_SUCCESS;
+    int found = 0;
+
+    *claimed = batch;
+    batch->destination = destination->id;
+    if (!claim.dest) {
+        return capi_db_fail(store, "no such destination");
+    }
+    apr_pool_clear(store->scratch);
+    if (apr_hash_count(store->flights) == 0) {
+        /* A clock that was set back may have left something behind the cursor. */
+        claim.dest->cursor_due = 0;
+        claim.dest->cursor_event = 0;
+    }
+    batch->events = apr_palloc(p, (apr_size_t)max_events * sizeof(*batch->events));
+    while (rv == APR_SUCCESS && !claim.is_full && batch->count < max_events &&
+           batch->settled < max_events) {
+        rv = take_page(&found, &claim);
+    }
+    if (rv == APR_SUCCESS && batch->count > 0) {
+        rv = add_attempt(&batch->request, store, destination->id, batch->events, batch->count, now);
+    }
+    return rv;
+}
+
+apr_status_t capi_store_attempt(apr_int64_t *request, capi_store_t *store, apr_int64_t destination,
+                                const capi_outgoing_t *events, int count, apr_time_t now)
+{
+    return add_attempt(request, store, destination, events, count, now);
+}
+
+apr_status_t capi_store_attempt_end(capi_store_t *store, apr_int64_t request, int http_status,
+                                    const char *request_id, const char *error, apr_time_t now)
+{
+    apr_int64_t status = http_status;
+    const void *values[] = {&now, &status, request_id, error, &request};
+
+    return capi_db_run(NULL, store, CAPI_SQL_ATTEMPT_END, values);
+}
+
+static apr_status_t find_next_due(capi_backlog_t *backlog, capi_store_t *store,
+                                  const capi_dest_t *dest, apr_time_t now)
+{
+    const apr_int64_t never = CAPI_DUE_REJECTED;
+    const void *values[] = {&dest->row.id, &now, &never};
+    capi_rows_t rows;
+    apr_status_t rv =
+        capi_db_select(&rows, store, CAPI_SQL_OUTBOX_NEXT_DUE, values, store->scratch);
+
+    if (rv == APR_SUCCESS && capi_rows_next(&rows)) {
+        backlog->next_due = capi_rows_int(&rows, 0);
+    }
+    return rv;
+}
+
+apr_status_t capi_store_backlog(capi_backlog_t *backlog, capi_store_t *store,
+                                apr_int64_t destination, apr_time_t now, int limit)
+{
+    capi_dest_t *dest = capi_dest_of(store, destination);
+    apr_int64_t most = limit;
+    const void *values[] = {&destination, dest ? &dest->cursor_due : NULL,
+                            dest ? &dest->cursor_event : NULL, &now, &most};
+    capi_rows_t rows;
+    apr_status_t rv;
+
+    memset(backlog, 0, sizeof(*backlog));
+    if (!dest) {
+        return capi_db_fail(store, "no such destination");
+    }
+    apr_pool_clear(store->scratch);
+    rv = capi_db_select(&rows, store, CAPI_SQL_OUTBOX_BACKLOG, values, store->scratch);
+    if (rv == APR_SUCCESS && capi_rows_next(&rows)) {
+        backlog->due = (int)capi_rows_int(&rows, 0);
+        backlog->oldest_due = capi_rows_int(&rows, 1);
+    }
+    return rv == APR_SUCCESS ? find_next_due(backlog, store, dest, now) : rv;
+}

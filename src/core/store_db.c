@@ -1,0 +1,258 @@
+/* The store's connection: prepared statements, rows and transactions over apr_dbd. What the
+ * statements mean is not known here. */
+
+#include "store_int.h"
+#include "store_sql.h"
+
+#include <apr_file_io.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include <string.h>
+
+static const char *const sql_text[CAPI_SQL_COUNT] = {
+    [CAPI_SQL_META_GET] = SQL_META_GET,
+    [CAPI_SQL_META_ADD] = SQL_META_ADD,
+    [CAPI_SQL_META_CHANGE] = SQL_META_CHANGE,
+    [CAPI_SQL_NOTE_SET] = SQL_NOTE_SET,
+    [CAPI_SQL_LAST_IDS] = SQL_LAST_IDS,
+    [CAPI_SQL_DESTINATIONS] = SQL_DESTINATIONS,
+    [CAPI_SQL_DESTINATION_ADD] = SQL_DESTINATION_ADD,
+    [CAPI_SQL_DESTINATION_HOLD] = SQL_DESTINATION_HOLD,
+    [CAPI_SQL_DESTINATION_WAITING] = SQL_DESTINATION_WAITING,
+    [CAPI_SQL_VISIT_OF_KEY] = SQL_VISIT_OF_KEY,
+    [CAPI_SQL_VISIT_ADD] = SQL_VISIT_ADD,
+    [CAPI_SQL_VISIT_CHANGE] = SQL_VISIT_CHANGE,
+    [CAPI_SQL_KEY_ADD] = SQL_KEY_ADD,
+    [CAPI_SQL_KEY_MOVE] = SQL_KEY_MOVE,
+    [CAPI_SQL_USED_ID_FIND] = SQL_USED_ID_FIND,
+    [CAPI_SQL_EVENT_ADD] = SQL_EVENT_ADD,
+    [CAPI_SQL_EVENT_FIND] = SQL_EVENT_FIND,
+    [CAPI_SQL_EVENT_MERGED] = SQL_EVENT_MERGED,
+    [CAPI_SQL_EVENT_AGAIN] = SQL_EVENT_AGAIN,
+    [CAPI_SQL_OUTBOX_ADD] = SQL_OUTBOX_ADD,
+    [CAPI_SQL_OUTBOX_MERGED] = SQL_OUTBOX_MERGED,
+    [CAPI_SQL_OUTBOX_PAYLOAD] = SQL_OUTBOX_PAYLOAD,
+    [CAPI_SQL_OUTBOX_PAYLOAD_SET] = SQL_OUTBOX_PAYLOAD_SET,
+    [CAPI_SQL_OUTBOX_DECIDED] = SQL_OUTBOX_DECIDED,
+    [CAPI_SQL_LAYER_FIND] = SQL_LAYER_FIND,
+    [CAPI_SQL_LAYERS_OF_EVENT] = SQL_LAYERS_OF_EVENT,
+    [CAPI_SQL_LAYER_SET] = SQL_LAYER_SET,
+    [CAPI_SQL_OUTBOX_BOUND] = SQL_OUTBOX_BOUND,
+    [CAPI_SQL_OUTBOX_OF_VISIT] = SQL_OUTBOX_OF_VISIT,
+    [CAPI_SQL_OUTBOX_CLAIM] = SQL_OUTBOX_CLAIM,
+    [CAPI_SQL_OUTBOX_BACKLOG] = SQL_OUTBOX_BACKLOG,
+    [CAPI_SQL_OUTBOX_NEXT_DUE] = SQL_OUTBOX_NEXT_DUE,
+    [CAPI_SQL_EVENT_RESOLVED] = SQL_EVENT_RESOLVED,
+    [CAPI_SQL_ATTEMPT_ADD] = SQL_ATTEMPT_ADD,
+    [CAPI_SQL_ATTEMPT_END] = SQL_ATTEMPT_END,
+    [CAPI_SQL_ATTEMPTS_INTERRUPTED] = SQL_ATTEMPTS_INTERRUPTED,
+    [CAPI_SQL_EVENTS_DELIVERED] = SQL_EVENTS_DELIVERED,
+    [CAPI_SQL_EVENT_WARNED] = SQL_EVENT_WARNED,
+    [CAPI_SQL_EVENTS_RETRYING] = SQL_EVENTS_RETRYING,
+    [CAPI_SQL_EVENT_UNFINISHED] = SQL_EVENT_UNFINISHED,
+    [CAPI_SQL_EVENTS_TRIED] = SQL_EVENTS_TRIED,
+    [CAPI_SQL_EVENT_SETTLED] = SQL_EVENT_SETTLED,
+    [CAPI_SQL_EVENT_WITHDRAWN] = SQL_EVENT_WITHDRAWN,
+    [CAPI_SQL_OUTBOX_ERASE] = SQL_OUTBOX_ERASE,
+    [CAPI_SQL_LAYERS_ERASE] = SQL_LAYERS_ERASE,
+    [CAPI_SQL_OUTBOX_RETRY] = SQL_OUTBOX_RETRY,
+    [CAPI_SQL_COUNTER_ADD] = SQL_COUNTER_ADD,
+    [CAPI_SQL_OLD_REJECTED] = SQL_OLD_REJECTED,
+    [CAPI_SQL_OLD_WAITING] = SQL_OLD_WAITING,
+    [CAPI_SQL_OLD_EVENTS] = SQL_OLD_EVENTS,
+    [CAPI_SQL_EVENT_FORGET] = SQL_EVENT_FORGET,
+    [CAPI_SQL_EVENT_ATTEMPTS_FORGET] = SQL_EVENT_ATTEMPTS_FORGET,
+    [CAPI_SQL_USED_ID_ADD] = SQL_USED_ID_ADD,
+    [CAPI_SQL_OLD_ATTEMPTS] = SQL_OLD_ATTEMPTS,
+    [CAPI_SQL_OLD_VISIT_KEYS] = SQL_OLD_VISIT_KEYS,
+    [CAPI_SQL_OLD_VISITS] = SQL_OLD_VISITS,
+    [CAPI_SQL_OLD_USED_IDS] = SQL_OLD_USED_IDS,
+    [CAPI_SQL_OLD_COUNTERS] = SQL_OLD_COUNTERS,
+};
+
+apr_status_t capi_db_fail(capi_store_t *store, const char *error)
+{
+    apr_cpystrn(store->error, error ? error : "no reason given", sizeof(store->error));
+    if (store->is_open) {
+        store->is_broken = true;
+    }
+    return APR_EGENERAL;
+}
+
+/* The driver's numbers say little (SQLite's are all 1), its words say it. */
+static apr_status_t fail(capi_store_t *store, int number)
+{
+    return capi_db_fail(store, apr_dbd_error(store->driver, store->handle, number));
+}
+
+static apr_status_t prepare(capi_store_t *store, capi_statement_t *statement)
+{
+    int rc;
+
+    if (statement->prepared) {
+        return APR_SUCCESS;
+    }
+    rc = apr_dbd_prepare(store->driver, store->pool, store->handle, statement->sql,
+                         statement->label, &statement->prepared);
+    if (rc) {
+        statement->prepared = NULL;
+        return fail(store, rc);
+    }
+    return APR_SUCCESS;
+}
+
+static capi_statement_t *statement_of(capi_store_t *store, capi_sql_t which)
+{
+    capi_statement_t *statement = &store->statements[which];
+
+    if (!statement->sql) {
+        statement->sql = sql_text[which];
+        statement->label = apr_psprintf(store->pool, "capi_%d", (int)which);
+    }
+    return statement;
+}
+
+apr_status_t capi_rows_select(capi_rows_t *rows, capi_store_t *store, capi_statement_t *statement,
+                              const void *const *values, apr_pool_t *p)
+{
+    static const void *const none[] = {NULL};
+    apr_status_t rv;
+    int rc;
+
+    memset(rows, 0, sizeof(*rows));
+    rows->store = store;
+    rows->pool = p;
+    if (store->is_broken) {
+        return APR_EGENERAL;
+    }
+    rv = prepare(store, statement);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rc = apr_dbd_pbselect(store->driver, p, store->handle, &rows->results, statement->prepared, 0,
+                          (const void **)(uintptr_t)(values ? values : none));
+    return rc ? fail(store, rc) : APR_SUCCESS;
+}
+
+bool capi_rows_next(capi_rows_t *rows)
+{
+    return apr_dbd_get_row(rows->store->driver, rows->pool, rows->results, &rows->row, -1) == 0;
+}
+
+const char *capi_rows_text(const capi_rows_t *rows, int column)
+{
+    return apr_dbd_get_entry(rows->store->driver, rows->row, column);
+}
+
+apr_int64_t capi_rows_int(const capi_rows_t *rows, int column)
+{
+    const char *text = capi_rows_text(rows, column);
+
+    return text ? apr_atoi64(text) : 0;
+}
+
+apr_status_t capi_db_select(capi_rows_t *rows, capi_store_t *store, capi_sql_t which,
+                            const void *const *values, apr_pool_t *p)
+{
+    return capi_rows_select(rows, store, statement_of(store, which), values, p);
+}
+
+apr_status_t capi_db_run(int *changed, capi_store_t *store, capi_sql_t which,
+                         const void *const *values)
+{
+    capi_statement_t *statement = statement_of(store, which);
+    apr_status_t rv;
+    int count = 0;
+    int rc;
+
+    if (store->is_broken) {
+        return APR_EGENERAL;
+    }
+    rv = prepare(store, statement);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rc = apr_dbd_pbquery(store->driver, store->scratch, store->handle, &count, statement->prepared,
+                         (const void **)(uintptr_t)values);
+    if (rc) {
+        return fail(store, rc);
+    }
+    if (changed) {
+        *changed = count;
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t capi_db_exec(capi_store_t *store, const char *sql)
+{
+    int count = 0;
+    int rc;
+
+    if (store->is_broken) {
+        return APR_EGENERAL;
+    }
+    rc = apr_dbd_query(store->driver, store->handle, &count, sql);
+    return rc ? fail(store, rc) : APR_SUCCESS;
+}
+
+/* Settings that answer with a row cannot go through apr_dbd_query: it calls the row an error. */
+apr_status_t capi_db_exec_select(const char **first, capi_store_t *store, const char *sql,
+                                 apr_pool_t *p)
+{
+    capi_rows_t rows = {.store = store, .pool = p};
+    int rc;
+
+    rc = apr_dbd_select(store->driver, p, store->handle, &rows.results, sql, 0);
+    if (rc) {
+        return fail(store, rc);
+    }
+    *first = capi_rows_next(&rows) ? capi_rows_text(&rows, 0) : NULL;
+    return APR_SUCCESS;
+}
+
+apr_status_t capi_db_begin(capi_store_t *store)
+{
+    int rc;
+
+    apr_pool_clear(store->txn);
+    /* A pointer used again would keep errors from poisoning the transaction. */
+    store->trans = NULL;
+    rc = apr_dbd_transaction_start(store->driver, store->txn, store->handle, &store->trans);
+    if (rc) {
+        apr_status_t rv = fail(store, rc);
+
+        /* The object is there although BEGIN failed, and its pool's cleanup would commit. */
+        if (store->trans) {
+            apr_dbd_transaction_mode_set(store->driver, store->trans, APR_DBD_TRANSACTION_ROLLBACK);
+            apr_dbd_transaction_end(store->driver, store->txn, store->trans);
+            store->trans = NULL;
+        }
+        return rv;
+    }
+    store->is_open = true;
+    store->is_broken = false;
+    return APR_SUCCESS;
+}
+
+apr_status_t capi_db_end(capi_store_t *store, bool is_wanted)
+{
+    bool is_commit = is_wanted && !store->is_broken;
+    apr_status_t rv = is_wanted && store->is_broken ? APR_EGENERAL : APR_SUCCESS;
+    int ignored = 0;
+    int rc;
+
+    if (!is_commit) {
+        apr_dbd_transaction_mode_set(store->driver, store->trans, APR_DBD_TRANSACTION_ROLLBACK);
+    }
+    rc = apr_dbd_transaction_end(store->driver, store->txn, store->trans);
+    store->trans = NULL;
+    store->is_open = false;
+    store->is_broken = false;
+    if (rc && is_commit) {
+        rv = fail(store, rc);
+        /* A COMMIT that failed for want of room or a lock may have left the transaction open. */
+        apr_dbd_query(store->driver, store->handle, &ignored, "ROLLBACK");
+    }
+    return rv;
+}

@@ -1,0 +1,36 @@
+#ifndef CAPI_CONFIG_INT_H
+#define CAPI_CONFIG_INT_H
+
+/* What the files of the configuration share. */
+
+#include "module.h"
+
+/* A section, or what stands outside sections of a host, that one of our directives was written in.
+ * The check of the whole goes through all of them: a section's settings are merged only when a
+ * request comes. */
+typedef struct {
+    capi_dir_conf_t *conf;
+    server_rec *server;
+    bool is_section;
+    const char *where; /* file and line of the first directive, for messages */
+} capi_place_t;
+
+/* Every place of this configuration, in the order of the files. */
+apr_array_header_t *capi_config_places(void); /* capi_place_t */
+
+/* The place of the directive being read; noted at the first one. */
+capi_place_t *capi_config_place(cmd_parms *cmd, capi_dir_conf_t *conf);
+
+/* Makes room for a new configuration: pre_config. */
+void capi_config_reset(apr_pool_t *p);
+
+/* Computes what the getters answer for the whole: in use, global settings. */
+void capi_config_seal(server_rec *main_server, apr_pool_t *p);
+
+/* True where a section of any host says something about consent. */
+bool capi_config_sections_decide_consent(void);
+
+/* The account whose token a file holds, for requests of host `s`; NULL where none is known. */
+const char *capi_config_token_account(const capi_token_file_t *file, const server_rec *s);
+
+#endif
