@@ -5,6 +5,8 @@
 
 #include "module.h"
 
+#include <apr_uri.h>
+
 /* A section, or what stands outside sections of a host, that one of our directives was written in.
  * The check of the whole goes through all of them: a section's settings are merged only when a
  * request comes. */
@@ -32,5 +34,23 @@ bool capi_config_sections_decide_consent(void);
 
 /* The account whose token a file holds, for requests of host `s`; NULL where none is known. */
 const char *capi_config_token_account(const capi_token_file_t *file, const server_rec *s);
+
+/* --- values of directives (config_values.c): NULL, or the message that stops configtest --- */
+
+const char *capi_value_error(cmd_parms *cmd, const char *value, const char *mend);
+const char *capi_value_number(apr_int64_t *number, cmd_parms *cmd, const char *text,
+                              apr_int64_t min, apr_int64_t max);
+const char *capi_value_int(int *set, cmd_parms *cmd, const char *text, int min, int max);
+
+/* One of two words, which set 0 or 1. */
+const char *capi_value_choice(int *set, cmd_parms *cmd, const char *text, const char *zero,
+                              const char *one);
+
+const char *capi_value_path(const char **set, cmd_parms *cmd, const char *text);
+const char *capi_value_file(const char **set, cmd_parms *cmd, const char *text, const char *mend);
+const char *capi_value_account(const char **set, cmd_parms *cmd, const char *text);
+const char *capi_value_url(apr_uri_t *uri, cmd_parms *cmd, const char *url);
+bool capi_value_is_loopback(const char *host);
+bool capi_value_is_domain(const char *text);
 
 #endif

@@ -193,6 +193,7 @@ typedef struct {
     apr_array_header_t *bind_headers;
     const char *consent_header;
     apr_array_header_t *minted_names; /* const char *: names of events that got an id of ours */
+    bool has_page_visit;              /* PHP said one: rules make none */
     bool knows_session_key;           /* session_key was looked for */
 } capi_visit_t;
 
@@ -259,6 +260,10 @@ const char *capi_rule_name(const capi_rule_t *rule);
 bool capi_rule_is_same(const capi_rule_t *a, const capi_rule_t *b);
 
 int capi_expr_lookup(ap_expr_lookup_parms *parms); /* expr_lookup hook: query:, cookie: */
+
+/* True where an answer of this kind to this request may fire a rule for that event (conditions.c).
+ * `view` is the request as rules see it. */
+bool capi_rule_may_fire(const capi_visit_t *visit, const request_rec *view, const char *sent_as);
 
 /* The events that rules of this visit's sections make of it: json_t * (owned by the pool) as
  * interface 3.5 has them, in configuration order. `view` is the request as rules see it. */
