@@ -42,8 +42,9 @@ typedef struct {
 apr_status_t capi_queue_create(capi_queue_t **queue, const char *path, apr_uint64_t size,
                                apr_pool_t *p);
 
-/* Maps a queue that is already there through a descriptor, which it then owns; no lock is taken.
- * APR_EINVAL where it is no queue of this layout, or its header contradicts itself. */
+/* Maps a queue that is already there through a descriptor, which it owns from then on and closes
+ * where it fails; no lock is taken. APR_EINVAL where it is no queue of this layout, or its header
+ * contradicts itself. */
 apr_status_t capi_queue_attach(capi_queue_t **queue, int fd, apr_pool_t *p);
 
 /* Unmaps and closes. The file stays. */
@@ -54,7 +55,8 @@ int capi_queue_fd(const capi_queue_t *queue);
 /* Appends all `count` records or none, in order, as one step that a crash leaves done or undone.
  * *position (may be NULL) is the place whose durability they share.
  * APR_ENOSPC: no room, counted as dropped. APR_TIMEUP: the mutex was not to be had within 5 ms,
- * counted as dropped. APR_EINVAL: longer than a quarter of the ring. Wakes the consumer. */
+ * counted as dropped. APR_EINVAL, not counted: a record longer than a quarter of the ring, or all of
+ * them longer than three quarters: they would never fit. Wakes the consumer. */
 apr_status_t capi_queue_push(capi_queue_t *queue, const capi_record_t *records, int count,
                              capi_class_t class_of_all, uint64_t *position);
 
@@ -71,7 +73,7 @@ apr_status_t capi_queue_peek(capi_queue_t *queue, uint64_t *cursor, const void *
 void capi_queue_release(capi_queue_t *queue, uint64_t cursor);
 
 /* The descriptor (an eventfd, close-on-exec) that becomes readable when a record arrives while the
- * consumer sleeps. Made by capi_queue_create; an attached queue is given it with
+ * consumer sleeps. Made by capi_queue_create, which owns it; an attached queue borrows one with
  * capi_queue_set_wakeup (-1: none, the caller looks by itself). */
 int capi_queue_wakeup(const capi_queue_t *queue);
 void capi_queue_set_wakeup(capi_queue_t *queue, int fd);
