@@ -41,11 +41,10 @@ static void take_click_id(capi_visit_t *visit, const json_t *value)
 
 static int answer(request_rec *r, const capi_visit_t *visit)
 {
-    const json_t *none = json_null();
     json_t *known = json_object();
 
     json_object_set_new(known, "epik",
-                        visit->click_id ? json_string(visit->click_id) : (json_t *)(uintptr_t)none);
+                        visit->click_id ? json_string(visit->click_id) : json_null());
     json_object_set_new(known, "consent", json_string(capi_consent_name(visit->consent.state)));
     json_object_set_new(known, "event_id", json_string(visit->event_id ? visit->event_id : ""));
     return capi_endpoint_answer(r, HTTP_OK, known);

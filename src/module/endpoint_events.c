@@ -78,8 +78,11 @@ static const char *account_of(const char *path, apr_pool_t *p)
 
 static bool is_right_address(int *status, request_rec *r, const capi_visit_t *visit)
 {
-    const char *account = account_of(visit->uri ? visit->uri : r->uri, r->pool);
+    const char *account = account_of(r->uri, r->pool);
 
+    if (!account && visit->uri) {
+        account = account_of(visit->uri, r->pool);
+    }
     if (!account) {
         *status = capi_endpoint_refuse(r, HTTP_NOT_FOUND, CAPI_CODE_INVALID,
                                        "Invalid request: the path ends in "

@@ -68,12 +68,16 @@ void capi_supervisor_status(capi_sender_status_t *status)
     int64_t running = board ? board->running : CAPI_SENDER_STOPPED;
 
     memset(status, 0, sizeof(*status));
-    status->state = names[running >= 0 && running <= 2 ? running : 0];
     if (board) {
         status->pid = (pid_t)board->pid;
         status->started = board->started;
         status->restarts = (int)board->restarts;
     }
+    /* Its pause is over by now. */
+    if (running == CAPI_SENDER_RESTARTING && status->pid && status->started <= apr_time_now()) {
+        running = CAPI_SENDER_RUNNING;
+    }
+    status->state = names[running >= 0 && running <= 2 ? running : 0];
 }
 
 static void show(capi_running_t running)
@@ -283,9 +287,6 @@ int capi_supervisor_monitor(apr_pool_t *p, server_rec *s)
     }
     if (now.kept->sender == 0) {
         start_sender(0);
-    }
-    else if (now.kept->started <= apr_time_now()) {
-        show(CAPI_SENDER_RUNNING);
     }
     if (now.old_queues > 0) {
         apr_pool_create(&scratch, p);

@@ -216,7 +216,8 @@ static const char *number_descriptors(plan_t *plan)
         }
     }
     config.old_queue_count = spawn->old_queues->nelts;
-    config.old_queue_fds = apr_palloc(plan->pool, sizeof(int) * (apr_size_t)(next + 16));
+    config.old_queue_fds =
+        apr_palloc(plan->pool, sizeof(int) * (1 + (apr_size_t)config.old_queue_count));
     for (i = 0; i < config.old_queue_count; i++) {
         config.old_queue_fds[i] = next;
         add_descriptor(plan, next++, -1, APR_ARRAY_IDX(spawn->old_queues, i, const char *));

@@ -1,0 +1,331 @@
+"""The sender's life: what it is given, hand-over at reloads, the end, crashes, and what a crash left."""
+
+import os
+import pathlib
+import pwd
+import re
+import signal
+import stat
+import time
+
+import pytest
+
+from server import ACCOUNT, TOKEN, is_alive, wait_for
+
+# Nobody listens there: what these tests look at happens before anything is sent.
+CONF = """
+PinterestCapiApiUrl http://127.0.0.1:9/v5
+<Location "/v5/ad_accounts">
+  SetHandler pinterest-capi-events
+</Location>
+<Location "/server-status">
+  SetHandler server-status
+</Location>
+"""
+PATH = f"/v5/ad_accounts/{ACCOUNT}/events"
+EM = ["836f82db99121b3481011f16b49dfa5fbc714a0d1b1b9f784a1ebbbf5b39577f"]
+NOISE = (r"PCAPI1\d\d", r"PCAPI055", r"exit signal Killed", r"AH00052")
+
+
+def queues(httpd):
+    return sorted(path.name for path in httpd.run.glob("queue.*"))
+
+
+def the_sender(httpd):
+    def only():
+        senders = httpd.senders()
+        return senders[0] if len(senders) == 1 else None
+    return wait_for(only, "exactly one sender")
+
+
+def another_sender(httpd, old):
+    def new():
+        senders = httpd.senders()
+        return senders[0] if len(senders) == 1 and senders[0] != old else None
+    return wait_for(new, "another sender", 40)
+
+
+def say(httpd, event_id):
+    event = {"event_name": "lead", "action_source": "web", "event_id": event_id,
+             "user_data": {"em": EM}}
+    return httpd.post(PATH, {"data": [event]}, agent="shop/1")
+
+
+def start(make_httpd, mpm="event", conf=CONF, **options):
+    httpd = make_httpd(mpm=mpm, conf=conf, **options)
+    httpd.expect(*NOISE)
+    return httpd
+
+
+def field(pid, name):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return re.search(rf"^{name}:\s*(.*)$", text, re.M)[1].split()
+
+
+def test_sender_has_its_user_its_descriptors_and_a_minimal_environment(make_httpd, mpm):
+    httpd = start(make_httpd, mpm, env={"HTTPS_PROXY": "http://127.0.0.1:1", "SECRET": "s",
+                                        "SSL_CERT_DIR": "/etc/ssl/certs"})
+    pid = the_sender(httpd)
+    user = pwd.getpwnam(httpd.USER)
+    assert field(pid, "Uid") == [str(user.pw_uid)] * 4
+    assert field(pid, "Gid") == [str(user.pw_gid)] * 4
+    assert "0" not in field(pid, "Groups")
+    environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    names = {entry.split(b"=")[0] for entry in environment if entry}
+    assert names == {b"PATH", b"TZ", b"SSL_CERT_DIR"}
+    assert os.getpgid(pid) == pid
+    held = {fd.name: os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    assert held["0"] == held["1"] == "/dev/null"
+    assert held["2"] == str(httpd.error_log)
+    assert "memfd:" in held["3"]
+    assert held["4"].endswith("queue.1")
+    assert "eventfd" in held["5"] and "pidfd" in held["6"]
+    assert not any("socket" in target and fd in "345678" for fd, target in held.items())
+
+
+def test_no_worker_and_no_parent_ever_has_the_token_in_memory(make_httpd, mpm):
+    httpd = start(make_httpd, mpm)
+    the_sender(httpd)
+    for pid in [httpd.pid] + httpd.workers():
+        with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+            for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
+                span, rights = line.split()[:2]
+                if not rights.startswith("rw") or line.endswith("queue.1"):
+                    continue
+                low, high = (int(edge, 16) for edge in span.split("-"))
+                try:
+                    memory.seek(low)
+                    assert TOKEN.encode() not in memory.read(high - low), line
+                except OSError:
+                    pass
+        held = [os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+        assert str(httpd.token_file) not in held
+
+
+def test_configuration_is_sealed(make_httpd):
+    httpd = start(make_httpd)
+    pid = the_sender(httpd)
+    with open(f"/proc/{pid}/fd/3", "rb") as config:
+        import fcntl
+        assert fcntl.fcntl(config, 1034) & 0xF == 0xF  # F_GET_SEALS: all four
+        text = config.read()
+    assert str(httpd.state).encode() in text
+    assert TOKEN.encode() not in text
+
+
+@pytest.mark.parametrize("how", ["graceful", "restart"])
+def test_reload_hands_over_to_one_new_sender_on_the_same_queue(make_httpd, mpm, how):
+    httpd = start(make_httpd, mpm)
+    before = the_sender(httpd)
+    assert say(httpd, "before").status == 200
+    getattr(httpd, how)()
+    another_sender(httpd, before)
+    assert queues(httpd) == ["queue.1"]
+    assert say(httpd, "after").status == 200
+    assert {row["event_id"] for row in httpd.sql("SELECT event_id FROM events")} == \
+        {"before", "after"}
+
+
+def test_reloads_in_quick_succession_leave_one_sender(make_httpd, mpm):
+    httpd = start(make_httpd, mpm)
+    for _ in range(5):
+        before = the_sender(httpd) if _ == 0 else before
+        httpd.graceful()
+    another_sender(httpd, before)
+    time.sleep(1.2)  # a callback of a late death would fork now
+    assert len(httpd.senders()) == 1
+
+
+@pytest.mark.parametrize("how", ["stop", "graceful-stop"])
+def test_stop_leaves_no_process_and_no_queue(make_httpd, mpm, how):
+    httpd = start(make_httpd, mpm)
+    sender = the_sender(httpd)
+    assert say(httpd, "one").status == 200
+    httpd.stop(how)
+    assert not is_alive(sender)
+    assert queues(httpd) == []
+    assert [row["event_id"] for row in httpd.sql("SELECT event_id FROM events")] == ["one"]
+
+
+def test_killed_sender_is_replaced_at_once(make_httpd, mpm):
+    httpd = start(make_httpd, mpm)
+    before = the_sender(httpd)
+    httpd.kill(before)
+    began = time.monotonic()
+    after = another_sender(httpd, before)
+    assert time.monotonic() - began < 5
+    assert say(httpd, "after").status == 200
+    status = httpd.status_auto()
+    assert status["PinterestCapiSenderRestarts"] == "1"
+    assert status["PinterestCapiSenderPid"] == str(after)
+    httpd.wait_log(rf"PCAPI055: the sender \(pid {before}\)")
+
+
+def test_sender_that_dies_at_start_is_not_forked_in_a_loop(make_httpd, mpm, tmp_path):
+    httpd = make_httpd(mpm=mpm, start=False,
+                       conf=CONF.replace("PinterestCapiApiUrl", "PinterestCapiSender /bin/false\n"
+                                                                "PinterestCapiApiUrl"))
+    httpd.expect(*NOISE)
+    httpd.start()
+    time.sleep(9)
+    starts = len(re.findall("PCAPI054", httpd.log_text()))
+    assert 3 <= starts <= 6
+    assert httpd.status_auto()["PinterestCapiSenderState"] == "restarting"
+    began = time.monotonic()
+    httpd.stop()
+    assert time.monotonic() - began < 10
+
+
+def test_sender_ends_by_itself_when_the_parent_is_killed(make_httpd, mpm):
+    httpd = start(make_httpd, mpm)
+    sender, parent = the_sender(httpd), httpd.pid
+    workers = httpd.workers()
+    os.kill(parent, signal.SIGKILL)
+    wait_for(lambda: not is_alive(sender), "the sender to end")
+    for worker in workers:
+        httpd.kill(worker)
+
+
+def test_queue_that_a_crash_left_is_drained_and_removed(make_httpd, mpm):
+    httpd = start(make_httpd, mpm)
+    httpd.expect(r"AH00098", r"AH00032")
+    sender = the_sender(httpd)
+    os.kill(sender, signal.SIGSTOP)
+    assert say(httpd, "left").status == 503  # in the queue, not on disk
+    httpd.kill_everything()
+    (httpd.run / "httpd.pid").unlink(missing_ok=True)
+    assert httpd.sql("SELECT event_id FROM events") == []
+    httpd.start()
+    wait_for(lambda: [r["event_id"] for r in httpd.sql("SELECT event_id FROM events")] == ["left"],
+             "the event of the old queue")
+    wait_for(lambda: queues(httpd) == ["queue.2"], "the old queue to be removed", 30)
+
+
+def test_another_size_at_a_reload_makes_a_new_queue_and_loses_nothing(make_httpd, mpm):
+    httpd = start(make_httpd, mpm, queue_size=1 << 20)
+    sender = the_sender(httpd)
+    os.kill(sender, signal.SIGSTOP)
+    assert say(httpd, "old").status == 503
+    httpd.queue_size = 2 << 20
+    httpd.graceful()
+    os.kill(sender, signal.SIGCONT)
+    another_sender(httpd, sender)
+    assert say(httpd, "new").status == 200
+    wait_for(lambda: {r["event_id"] for r in httpd.sql("SELECT event_id FROM events")} ==
+             {"old", "new"}, "both events")
+    wait_for(lambda: queues(httpd) == ["queue.2"], "the old queue to be removed", 40)
+
+
+def test_two_servers_in_one_runtime_directory_leave_each_others_queue_alone(make_httpd):
+    first = start(make_httpd)
+    the_sender(first)
+    second = make_httpd(conf=CONF, start=False)
+    second.expect(*NOISE)
+    second.top = f"DefaultRuntimeDir {first.run}"
+    second.start()
+    assert queues(first) == ["queue.1", "queue.2"]
+    assert say(first, "one").status == 200
+    assert say(second, "two").status == 200
+    assert [r["event_id"] for r in first.sql("SELECT event_id FROM events")] == ["one"]
+    assert [r["event_id"] for r in second.sql("SELECT event_id FROM events")] == ["two"]
+    second.stop()
+    assert queues(first) == ["queue.1"]
+
+
+def test_state_directory_and_key_belong_to_the_sender_alone(make_httpd):
+    httpd = start(make_httpd)
+    uid = pwd.getpwnam(httpd.USER).pw_uid
+    for path, mode in ((httpd.state, 0o700), (httpd.state / "key", 0o600)):
+        found = path.stat()
+        assert stat.S_IMODE(found.st_mode) == mode
+        assert found.st_uid == uid
+    key = (httpd.state / "key").read_bytes()
+    assert len(key) == 32
+    httpd.graceful()
+    assert (httpd.state / "key").read_bytes() == key
+
+
+@pytest.mark.parametrize("spoil,sentence", [
+    (lambda key: key.write_bytes(b"short"), r"PCAPI057.*32 bytes"),
+    (lambda key: key.chmod(0o644), r"PCAPI057.*chmod 600"),
+    (lambda key: (key.unlink(), key.symlink_to("/etc/passwd")), r"PCAPI057.*key"),
+    (lambda key: (key.unlink(), os.mkfifo(key, 0o600)), r"PCAPI057.*key"),
+])
+def test_odd_key_stops_the_start_with_a_sentence(make_httpd, spoil, sentence):
+    httpd = start(make_httpd)
+    httpd.stop()
+    spoil(httpd.state / "key")
+    httpd.expect(r"PCAPI057", r"AH00016", r"AH00020")
+    httpd.httpd("-k", "start", check=False)
+    httpd.wait_log(sentence)
+    assert not httpd.is_listening()
+    assert queues(httpd) == []
+
+
+def test_odd_key_at_a_reload_does_not_take_the_shop_down(make_httpd):
+    httpd = start(make_httpd)
+    the_sender(httpd)
+    httpd.expect(r"PCAPI057")
+    (httpd.state / "key").chmod(0o644)
+    httpd.graceful()
+    assert httpd.get("/").status == 200
+    assert say(httpd, "no").status == 503
+    (httpd.state / "key").chmod(0o600)
+    httpd.graceful()
+    the_sender(httpd)
+    assert say(httpd, "yes").status == 200
+
+
+def test_chroot_is_refused(make_httpd):
+    httpd = make_httpd(conf=CONF + "ChrootDir /tmp\n", start=False)
+    httpd.expect(r"PCAPI057", r"AH00016", r"AH00020")
+    httpd.configure()
+    httpd.httpd("-k", "start", check=False)
+    httpd.wait_log(r"ChrootDir")
+    assert not httpd.is_listening()
+
+
+def test_configtest_and_dump_touch_nothing(make_httpd):
+    httpd = make_httpd(conf=CONF, start=False)
+    ok, text = httpd.configtest()
+    assert ok, text
+    httpd.httpd("-S")
+    assert not httpd.state.exists()
+    assert queues(httpd) == []
+
+
+def test_sender_of_its_own_user_shuts_workers_out(make_httpd):
+    httpd = start(make_httpd, conf=CONF + "PinterestCapiUser nobody nogroup\n")
+    pid = the_sender(httpd)
+    nobody = pwd.getpwnam("nobody")
+    assert field(pid, "Uid") == [str(nobody.pw_uid)] * 4
+    assert field(pid, "Groups") in ([str(nobody.pw_gid)], [])
+    assert httpd.state.stat().st_uid == nobody.pw_uid
+    assert say(httpd, "one").status == 200
+
+
+def test_switched_off_at_a_reload_the_sender_ends(make_httpd, mpm):
+    httpd = start(make_httpd, mpm)
+    the_sender(httpd)
+    httpd.settings = False
+    httpd.graceful()
+    wait_for(lambda: httpd.senders() == [], "the sender to end")
+    httpd.settings = True
+    httpd.graceful()
+    the_sender(httpd)
+    assert say(httpd, "again").status == 200
+
+
+def test_status_page_shows_queue_and_sender(make_httpd):
+    httpd = start(make_httpd)
+    sender = the_sender(httpd)
+    assert say(httpd, "one").status == 200
+    short = httpd.status_auto()
+    assert short["PinterestCapiSenderState"] == "running"
+    assert short["PinterestCapiSenderPid"] == str(sender)
+    assert int(short["PinterestCapiQueuePushed"]) >= 1
+    assert short["PinterestCapiQueueDepth"] == "0"
+    assert int(short["PinterestCapiQueueSize"]) >= 67108864
+    page = httpd.get("/server-status", address=None).text
+    assert "Pinterest Conversions API" in page
+    assert f"<td>{sender}</td>" in page
