@@ -96,6 +96,9 @@ static void collect_event(collection_t *c, capi_result_t *result, json_t *input)
         capi_event_set_id(event, derive_id(c, input), c->r->pool);
     }
     set_page(event, c->visit);
+    /* A browser is its own context, also without a session cookie: an order number that it names
+     * must not fetch what the shop knows about that order. custom_data keeps it. */
+    event->order_id = event->context = NULL;
     capi_visit_event(out, c->visit, event, CAPI_SOURCE_BROWSER, NULL);
     out->is_claim = !capi_conf_may_collect(c->visit->dir, event->sent_as);
     c->event_count++;

@@ -111,6 +111,24 @@ typedef struct {
     int event_count;
 } delivery_t;
 
+/* The shop's own addresses may carry a customer's data in their query, whoever says them. */
+static void cut_page_url(capi_event_t *event, const delivery_t *d)
+{
+    const char *url = json_string_value(json_object_get(event->body, "event_source_url"));
+    const char *cut;
+
+    if (!url) {
+        return;
+    }
+    cut = capi_page_url(url, capi_conf_url_parameters(d->visit->dir), d->r->pool);
+    if (cut) {
+        json_object_set_new(event->body, "event_source_url", json_string(cut));
+    }
+    else {
+        json_object_del(event->body, "event_source_url");
+    }
+}
+
 static void take_event(delivery_t *d, capi_result_t *result, const json_t *input)
 {
     capi_event_t *event;
@@ -121,6 +139,7 @@ static void take_event(delivery_t *d, capi_result_t *result, const json_t *input
     if (!event->event_id) {
         capi_event_set_id(event, capi_event_derive_id(input, d->r->pool), d->r->pool);
     }
+    cut_page_url(event, d);
     capi_visit_event(&d->events[d->event_count++], d->visit, event, CAPI_SOURCE_BACKEND, NULL);
     result->processed = true;
     result->warning = event->warning;
