@@ -28,14 +28,14 @@ static const char *store_dir;
 static const char *store_file;
 static capi_intake_t tally;
 
-static apr_status_t open_again(void)
+static inline apr_status_t open_again(void)
 {
     const char *message;
 
     return capi_store_open(&store, &message, "sqlite3", store_file, false, pool);
 }
 
-static void make_store(void)
+static inline void make_store(void)
 {
     char name[] = "/tmp/capi-store-XXXXXX";
 
@@ -46,7 +46,7 @@ static void make_store(void)
     ck_assert_int_eq(open_again(), APR_SUCCESS);
 }
 
-static void drop_store(void)
+static inline void drop_store(void)
 {
     apr_dir_t *dir;
     apr_finfo_t info;
@@ -66,7 +66,7 @@ static void drop_store(void)
     rmdir(store_dir);
 }
 
-static TCase *unit_store_begin(const char *name)
+static inline TCase *unit_store_begin(const char *name)
 {
     TCase *cases = unit_begin(name);
 
@@ -76,7 +76,7 @@ static TCase *unit_store_begin(const char *name)
 }
 
 /* A granted request of one session, ten seconds of merge window, a week to live. */
-static capi_envelope_t *envelope_at(apr_time_t received_at)
+static inline capi_envelope_t *envelope_at(apr_time_t received_at)
 {
     capi_envelope_t *envelope = apr_pcalloc(pool, sizeof(*envelope));
 
@@ -93,13 +93,14 @@ static capi_envelope_t *envelope_at(apr_time_t received_at)
     return envelope;
 }
 
-static void set_consent(capi_envelope_t *envelope, capi_consent_state_t state, const char *signal)
+static inline void set_consent(capi_envelope_t *envelope, capi_consent_state_t state,
+                               const char *signal)
 {
     envelope->consent.state = state;
     envelope->consent.signal = signal;
 }
 
-static void add_bind(capi_envelope_t *envelope, const char *key, bool by_server)
+static inline void add_bind(capi_envelope_t *envelope, const char *key, bool by_server)
 {
     envelope->binds = apr_pcalloc(pool, sizeof(*envelope->binds));
     envelope->binds[0] = (capi_envelope_bind_t){.key = key, .by_server = by_server};
@@ -107,8 +108,9 @@ static void add_bind(capi_envelope_t *envelope, const char *key, bool by_server)
 }
 
 /* `user_data` and `rest` are members of JSON objects, without braces. */
-static capi_envelope_event_t *add_event(capi_envelope_t *envelope, capi_source_t source,
-                                        const char *id, const char *user_data, const char *rest)
+static inline capi_envelope_event_t *add_event(capi_envelope_t *envelope, capi_source_t source,
+                                               const char *id, const char *user_data,
+                                               const char *rest)
 {
     capi_envelope_event_t *events =
         apr_pcalloc(pool, ((size_t)envelope->event_count + 1) * sizeof(*events));
@@ -133,7 +135,7 @@ static capi_envelope_event_t *add_event(capi_envelope_t *envelope, capi_source_t
     return event;
 }
 
-static void take(const capi_envelope_t *envelope, apr_time_t now)
+static inline void take(const capi_envelope_t *envelope, apr_time_t now)
 {
     memset(&tally, 0, sizeof(tally));
     ck_assert_int_eq(capi_store_begin(store), APR_SUCCESS);
@@ -142,7 +144,7 @@ static void take(const capi_envelope_t *envelope, apr_time_t now)
     ck_assert_msg(capi_store_commit(store) == APR_SUCCESS, "%s", capi_store_error(store));
 }
 
-static const capi_destination_t *destination_no(int at)
+static inline const capi_destination_t *destination_no(int at)
 {
     apr_array_header_t *list;
 
@@ -151,7 +153,7 @@ static const capi_destination_t *destination_no(int at)
     return &APR_ARRAY_IDX(list, at, capi_destination_t);
 }
 
-static capi_batch_t *claim_most(apr_time_t now, int max_events, apr_size_t max_bytes)
+static inline capi_batch_t *claim_most(apr_time_t now, int max_events, apr_size_t max_bytes)
 {
     capi_batch_t *batch;
 
@@ -163,12 +165,12 @@ static capi_batch_t *claim_most(apr_time_t now, int max_events, apr_size_t max_b
     return batch;
 }
 
-static capi_batch_t *claim(apr_time_t now)
+static inline capi_batch_t *claim(apr_time_t now)
 {
     return claim_most(now, 1000, CAPI_BATCH_BYTES);
 }
 
-static void deliver(const capi_batch_t *batch, apr_time_t now)
+static inline void deliver(const capi_batch_t *batch, apr_time_t now)
 {
     ck_assert_int_eq(capi_store_begin(store), APR_SUCCESS);
     ck_assert_int_eq(capi_store_attempt_end(store, batch->request, 200, "rid-1", NULL, now),
@@ -180,7 +182,7 @@ static void deliver(const capi_batch_t *batch, apr_time_t now)
 }
 
 /* One value, as text; NULL where there is no row or it is NULL. */
-static const char *sql(const char *text)
+static inline const char *sql(const char *text)
 {
     capi_statement_t *statement = apr_pcalloc(pool, sizeof(*statement));
     capi_rows_t rows;
@@ -191,21 +193,21 @@ static const char *sql(const char *text)
     return capi_rows_next(&rows) ? capi_rows_text(&rows, 0) : NULL;
 }
 
-static apr_int64_t sql_int(const char *text)
+static inline apr_int64_t sql_int(const char *text)
 {
     const char *value = sql(text);
 
     return value ? apr_atoi64(value) : -1;
 }
 
-static apr_int64_t counter(const char *what)
+static inline apr_int64_t counter(const char *what)
 {
     return sql_int(
         apr_psprintf(pool, "SELECT COALESCE(SUM(n), 0) FROM counters WHERE what = '%s'", what));
 }
 
 /* True where the text is in no file of the store, its log included: erased is erased. */
-static bool is_nowhere_on_disk(const char *text)
+static inline bool is_nowhere_on_disk(const char *text)
 {
     static const char *const ends[] = {"", "-wal"};
     size_t len = strlen(text);
