@@ -14,7 +14,7 @@ typedef struct {
     const apr_table_t *aliases;   /* PinterestCapiEventName, may be NULL */
     capi_source_t source;         /* `consent` and `opt_out` count from headers and backend only */
     const char *country;          /* default region of phone numbers, may be NULL */
-    bool may_lack_id;             /* else a missing event_id is left NULL for the caller to fill */
+    bool may_lack_id;             /* a missing event_id is left NULL to fill, else refused */
     apr_time_t now;               /* event_time where none is given; a later one is clamped to it */
 } capi_event_rules_t;
 

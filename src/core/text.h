@@ -2,7 +2,7 @@
 #define CAPI_TEXT_H
 
 /* What a request is written in: query strings, cookies, URLs. All of it hostile until checked;
- * nothing here logs, and nothing allocates more than its input is long. */
+ * nothing here logs, and nothing allocates more than its input is long (a page URL: three times). */
 
 #include "capi.h"
 
@@ -23,7 +23,8 @@ const char *capi_cookie_raw(apr_size_t *len, const char *header, const char *nam
 /* The same, percent-decoded (PHP's setcookie encodes), copied to the pool. */
 const char *capi_cookie_get(const char *header, const char *name, apr_pool_t *p);
 
-/* The value of the first cookie `name` that one Set-Cookie header sets, NULL if it sets another. */
+/* The value of the first cookie `name` that one Set-Cookie header sets; NULL if it sets another, or
+ * takes the cookie away (Max-Age=0, or Expires in 1970). */
 const char *capi_set_cookie_raw(apr_size_t *len, const char *header, const char *name);
 
 /* `%XX` (and `+` where `plus`) decoded, copied to the pool and cut at a NUL. */
@@ -41,7 +42,8 @@ const char *capi_click_id(bool *is_new, const char *query, const char *referer, 
 
 /* The page URL as it may be sent: http or https only, user info and fragment cut, and of the query
  * only parameters named in `keep` (array of const char *; a `*` at the end matches a prefix), in
- * their order and spelling. NULL where `url` is no absolute http URL or is longer than 8 KiB. */
+ * their order and spelling; bytes that are no printable ASCII are percent-encoded. NULL where `url`
+ * is no absolute http URL, holds control characters or is longer than 8 KiB. */
 const char *capi_page_url(const char *url, const apr_array_header_t *keep, apr_pool_t *p);
 
 /* True where `url` is http(s) and its host is `host` (any case; the port does not matter). */

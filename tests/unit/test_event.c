@@ -136,6 +136,20 @@ START_TEST(test_event_ids_have_256_bytes_at_most)
 }
 END_TEST
 
+START_TEST(test_a_place_that_needs_ids_refuses_events_without)
+{
+    capi_event_rules_t rules = rules_for(CAPI_SOURCE_HEADER);
+    json_t *input = json_of("{\"event_name\":\"lead\"}");
+    capi_event_t *event = NULL;
+    const char *message = NULL;
+
+    rules.may_lack_id = false;
+    ck_assert_int_eq(capi_event_parse(&event, &message, input, &rules, pool), APR_EINVAL);
+    ck_assert_ptr_nonnull(strstr(message, "event_id"));
+    json_decref(input);
+}
+END_TEST
+
 START_TEST(test_event_time_is_seconds_and_never_in_the_future)
 {
     static const struct {
@@ -415,6 +429,7 @@ int main(void)
     tcase_add_test(cases, test_smallest_event_gets_time_source_and_user_data);
     tcase_add_test(cases, test_what_is_no_event_is_refused_with_a_reason);
     tcase_add_test(cases, test_event_ids_have_256_bytes_at_most);
+    tcase_add_test(cases, test_a_place_that_needs_ids_refuses_events_without);
     tcase_add_test(cases, test_event_time_is_seconds_and_never_in_the_future);
     tcase_add_test(cases, test_an_events_own_vocabulary_goes_before_the_places);
     tcase_add_test(cases, test_order_id_is_found_at_the_top_and_in_custom_data);

@@ -15,7 +15,7 @@
 
 static inline capi_event_rules_t rules_for(capi_source_t source)
 {
-    capi_event_rules_t rules = {CAPI_NAMES_GUIDE,          NULL, source, NULL, false,
+    capi_event_rules_t rules = {CAPI_NAMES_GUIDE,          NULL, source, NULL, true,
                                 apr_time_from_sec(NOW_SEC)};
 
     return rules;
