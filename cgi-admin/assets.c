@@ -1,0 +1,31 @@
+/* The linker takes the files as they are; the compiler never sees them. */
+
+#include "assets.h"
+
+#include <string.h>
+
+#include "ident.h"
+
+#define EMBED(symbol, file)                                                                        \
+    __asm__(".pushsection .rodata\n" #symbol "_begin: .incbin \"" file "\"\n" #symbol              \
+            "_end: .byte 0\n.popsection\n");                                                       \
+    extern const char symbol##_begin[] __attribute__((visibility("hidden")));                      \
+    extern const char symbol##_end[] __attribute__((visibility("hidden")))
+
+EMBED(style, "cgi-admin/style.css");
+EMBED(script, "cgi-admin/script.js");
+
+#undef EMBED
+
+const asset_t asset_style = {"style.css", "text/css; charset=utf-8", style_begin, style_end};
+const asset_t asset_script = {"script.js", "text/javascript; charset=utf-8", script_begin,
+                              script_end};
+
+void asset_revision(char *revision, const asset_t *asset)
+{
+    char hex[CAPI_HEX_SHA256 + 1];
+
+    capi_sha256_hex(hex, asset->bytes, (apr_size_t)(asset->end - asset->bytes));
+    memcpy(revision, hex, ASSET_REVISION_LEN);
+    revision[ASSET_REVISION_LEN] = '\0';
+}

@@ -1,0 +1,205 @@
+/* One delivery: what it is, why it is where it is, and every attempt to send it. */
+
+#include "model.h"
+#include "page.h"
+
+#include <string.h>
+
+/* What a state means for the shop's owner, and what there is to do. */
+static const char *explain(const char *state)
+{
+    static const char *const sentences[][2] = {
+        {"queued", "It waits for the next batch, for a second source of the same event, or for the "
+                   "order or cart it belongs to."},
+        {"sending", "It is on its way to Pinterest right now."},
+        {"retrying", "Pinterest did not take it yet. It is sent again by itself, under the same "
+                     "event id, with growing pauses."},
+        {"held", "Its account is on hold: nothing is lost, and it goes out when the account is "
+                 "mended. The overview says what to do."},
+        {"delivered", "Pinterest has taken it. Its personal data has been erased here."},
+        {"rejected", "Pinterest refused this event for good; the reason is below. Mend its source: "
+                     "the next event like it would fare the same."},
+        {"suppressed", "There was no consent, so it never left this server, and its personal data "
+                       "has been erased."},
+        {"unconfirmed", "Only a browser claimed it. The shop itself did not say the same event id "
+                        "within an hour, so it was not sent."},
+        {"expired", "It became older than PinterestCapiMaxAge before it could be sent."},
+    };
+    apr_size_t i;
+
+    for (i = 0; state && i < sizeof(sentences) / sizeof(sentences[0]); i++) {
+        if (strcmp(state, sentences[i][0]) == 0) {
+            return sentences[i][1];
+        }
+    }
+    return "";
+}
+
+static void begin_fact(html_t *html, const char *name)
+{
+    html_put(html, "<div><dt>%s</dt><dd>", name);
+}
+
+static void end_fact(html_t *html)
+{
+    html_raw(html, "</dd></div>");
+}
+
+static void put_text(html_t *html, const char *name, const char *value)
+{
+    begin_fact(html, name);
+    html_put(html, value ? "%s" : "<span class=\"none\">none</span>%s", value);
+    end_fact(html);
+}
+
+static void put_code(html_t *html, const char *name, const char *value)
+{
+    begin_fact(html, name);
+    html_put(html, value ? "<code>%s</code>" : "<span class=\"none\">none</span>%s", value);
+    end_fact(html);
+}
+
+static void put_number(html_t *html, const char *name, const json_t *delivery, const char *field)
+{
+    begin_fact(html, name);
+    if (model_has(delivery, field)) {
+        html_put(html, "%ld", (long)model_number(delivery, field));
+    }
+    else {
+        html_raw(html, "<span class=\"none\">none</span>");
+    }
+    end_fact(html);
+}
+
+static void put_time(html_t *html, const char *name, const json_t *delivery, const char *field)
+{
+    begin_fact(html, name);
+    html_time(html, model_number(delivery, field));
+    end_fact(html);
+}
+
+static void put_consent(html_t *html, const json_t *consent)
+{
+    begin_fact(html, "Consent");
+    html_put(html, "%s", model_text(consent, "state"));
+    if (model_has(consent, "signal")) {
+        html_put(html, ", by %s", model_text(consent, "signal"));
+    }
+    end_fact(html);
+}
+
+static void put_keys(html_t *html, const json_t *keys)
+{
+    apr_size_t i;
+
+    begin_fact(html, "Match keys");
+    if (json_array_size(keys) == 0) {
+        html_raw(html, "<span class=\"none\">none</span>");
+    }
+    for (i = 0; i < json_array_size(keys); i++) {
+        const char *key = json_string_value(json_array_get(keys, i));
+        html_put(html, "<span class=\"chip\">%s <code>%s</code></span> ", model_key_label(key),
+                 key);
+    }
+    end_fact(html);
+}
+
+static void put_facts(html_t *html, const json_t *delivery)
+{
+    const char *source = model_text(delivery, "source");
+
+    html_raw(html, "<section aria-labelledby=\"facts\"><h2 id=\"facts\">The event</h2>"
+                   "<dl class=\"facts\">");
+    put_code(html, "Event id", model_text(delivery, "event_id"));
+    put_code(html, "Came as", model_text(delivery, "event_name"));
+    put_code(html, "Sent as", model_text(delivery, "sent_as"));
+    begin_fact(html, "Source");
+    html_put(html, "%s: %s", source, model_source_label(source));
+    end_fact(html);
+    put_time(html, "Happened", delivery, "event_time");
+    put_time(html, "Received", delivery, "received_at");
+    put_consent(html, json_object_get(delivery, "consent"));
+    put_keys(html, json_object_get(delivery, "match_keys"));
+    put_code(html, "Account", model_text(delivery, "account"));
+    put_text(html, "Mode", model_is(delivery, "test") ? "test" : "live");
+    html_raw(html, "</dl></section>\n");
+}
+
+static void put_outcome(html_t *html, const json_t *delivery)
+{
+    html_raw(html, "<section aria-labelledby=\"outcome\"><h2 id=\"outcome\">What Pinterest "
+                   "answered</h2><dl class=\"facts\">");
+    put_number(html, "HTTP status", delivery, "http_status");
+    put_code(html, "Request id", model_text(delivery, "request_id"));
+    put_number(html, "Retries", delivery, "retries");
+    put_text(html, "Error", model_text(delivery, "error"));
+    put_text(html, "Warning", model_text(delivery, "warning"));
+    html_raw(html, "</dl></section>\n");
+}
+
+static void put_attempt(html_t *html, const json_t *attempt, int number)
+{
+    html_put(html, "<tr><th scope=\"row\">%d</th><td>", number);
+    html_time(html, model_number(attempt, "started"));
+    html_raw(html, "</td><td class=\"number\">");
+    if (model_has(attempt, "finished")) {
+        html_put(html, "%ld ms", (long)(1000 * model_real(attempt, "seconds") + 0.5));
+    }
+    else {
+        html_raw(html, "under way");
+    }
+    html_raw(html, "</td><td class=\"number\">");
+    html_count(html, model_number(attempt, "events"));
+    html_raw(html, "</td><td>");
+    if (model_number(attempt, "http_status") > 0) {
+        html_put(html, "HTTP %ld", (long)model_number(attempt, "http_status"));
+    }
+    else {
+        html_raw(html, model_has(attempt, "finished") ? "no answer" : "");
+    }
+    html_put(html, "</td><td><code>%s</code></td>", model_text(attempt, "request_id"));
+    html_put(html, "<td class=\"message\">%s</td></tr>\n", model_text(attempt, "error"));
+}
+
+static void put_attempts(html_t *html, const json_t *attempts)
+{
+    apr_size_t i;
+
+    html_raw(html, "<section aria-labelledby=\"attempts\"><h2 id=\"attempts\">Attempts</h2>");
+    if (json_array_size(attempts) == 0) {
+        html_raw(html, "<div class=\"empty\"><p>No request to Pinterest has carried this event, or "
+                       "its records have been cleared.</p></div></section>\n");
+        return;
+    }
+    html_raw(html, "<div class=\"scroll\" role=\"region\" aria-labelledby=\"attempts\" "
+                   "tabindex=\"0\"><table class=\"attempts\"><thead><tr>"
+                   "<th scope=\"col\">No.</th><th scope=\"col\">Started</th>"
+                   "<th scope=\"col\" class=\"number\">Took</th>"
+                   "<th scope=\"col\" class=\"number\">Events in it</th>"
+                   "<th scope=\"col\">Answer</th><th scope=\"col\">Request id</th>"
+                   "<th scope=\"col\">What went wrong</th></tr></thead><tbody>\n");
+    for (i = 0; i < json_array_size(attempts); i++) {
+        put_attempt(html, json_array_get(attempts, i), (int)i + 1);
+    }
+    html_raw(html, "</tbody></table></div></section>\n");
+}
+
+void page_delivery(html_t *html, const cgi_request_t *request, const json_t *delivery)
+{
+    const char *state = model_text(delivery, "state");
+
+    page_begin(html, request, "Delivery \xe2\x80\x93 Conversions to Pinterest");
+    html_put(html, "<nav class=\"back\" aria-label=\"Back\"><a href=\"%s#deliveries\">",
+             request->root);
+    piece_icon(html, "back");
+    html_raw(html, "All deliveries</a></nav><section class=\"title\">");
+    html_put(html, "<h1>%s</h1>", model_text(delivery, "sent_as"));
+    piece_badge(html, state);
+    html_put(html, "<p>%s</p></section>\n", explain(state));
+    html_raw(html, "<div class=\"columns\">");
+    put_facts(html, delivery);
+    put_outcome(html, delivery);
+    html_raw(html, "</div>");
+    put_attempts(html, json_object_get(delivery, "attempts"));
+    page_end(html, request);
+}
