@@ -343,7 +343,7 @@ class Httpd:
                         timeout)
 
     ORDINARY = (r"resuming normal operations", r"AH00094: Command line", r"caught SIGTERM",
-                r"Graceful restart requested", r"SIGHUP received", r"caught SIGWINCH",
+                r"Graceful restart requested", r"SIGUSR1 received", r"SIGHUP received", r"caught SIGWINCH",
                 r"AH00112", r"AH00558", r"\[pinterest_capi:(info|notice)\]")
 
     def unexpected_lines(self):

@@ -244,7 +244,7 @@ def test_bots_are_answered_and_not_counted(httpd):
 def test_refused_events_are_named_and_the_others_taken(httpd):
     good = fresh("good")
     for path in ("/collect", PATH):
-        data = [event(good + path[-3:]), {"event_name": "pagevist"}, 7, event("x" * 300)]
+        data = [event(good + path[-3:]), {"event_name": "page_vist"}, 7, event("x" * 300)]
         answer = httpd.post(path, {"data": data}, JSON)
         assert answer.status == 422
         said = answer.json()
@@ -381,7 +381,8 @@ def test_without_a_working_sender_nobody_is_told_that_it_is_on_disk(make_httpd, 
         answers = list(pool.map(lambda n: httpd.post(PATH, {"data": [event(f"e{n}")]}), range(12)))
     assert [a.status for a in answers] == [503] * 12
     assert all(a.header("Retry-After") == "1" for a in answers)
-    assert sum("Too many" in a.text for a in answers) == 4
+    if mpm == "event":  # prefork has not as many processes at once
+        assert sum("Too many" in a.text for a in answers) == 4
     assert 1.5 < time.monotonic() - began < 10
     # Collect only promises memory, and pages do not wait for anything.
     assert httpd.post("/collect", event("c"), JSON).status == 200

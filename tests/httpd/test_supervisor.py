@@ -1,5 +1,6 @@
 """The sender's life: what it is given, hand-over at reloads, the end, crashes, and what a crash left."""
 
+import json
 import os
 import pathlib
 import pwd
@@ -54,6 +55,7 @@ def say(httpd, event_id):
 def start(make_httpd, mpm="event", conf=CONF, **options):
     httpd = make_httpd(mpm=mpm, conf=conf, **options)
     httpd.expect(*NOISE)
+    the_sender(httpd)  # httpd listens before it has read all of its configuration
     return httpd
 
 
@@ -62,25 +64,84 @@ def field(pid, name):
     return re.search(rf"^{name}:\s*(.*)$", text, re.M)[1].split()
 
 
-def test_sender_has_its_user_its_descriptors_and_a_minimal_environment(make_httpd, mpm):
-    httpd = start(make_httpd, mpm, env={"HTTPS_PROXY": "http://127.0.0.1:1", "SECRET": "s",
-                                        "SSL_CERT_DIR": "/etc/ssl/certs"})
-    pid = the_sender(httpd)
+WITNESS = """#!/usr/bin/python3 -I
+import fcntl, json, os, signal
+facts = {"uid": os.getresuid(), "gid": os.getresgid(), "groups": os.getgroups(),
+         "environment": dict(os.environ), "pid": os.getpid(), "group": os.getpgid(0),
+         "fds": {fd: os.readlink("/proc/self/fd/" + fd) for fd in sorted(os.listdir("/proc/self/fd"))
+                 if os.path.lexists("/proc/self/fd/" + fd)},
+         "seals": fcntl.fcntl(3, 1034), "config": os.pread(3, 65536, 0).decode(),
+         "can_write_queue": fcntl.fcntl(4, fcntl.F_GETFL) & os.O_RDWR, "cwd": os.getcwd()}
+state = json.loads(facts["config"])["state_dir"]
+with open(state + "/facts.new", "w") as out:
+    json.dump(facts, out)
+os.rename(state + "/facts.new", state + "/facts")
+signal.pause()
+"""
+
+
+@pytest.fixture
+def witness(tmp_path):
+    """A sender that only tells what it was given."""
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    path = tmp_path / "witness"
+    path.write_text(WITNESS)
+    path.chmod(0o755)
+    return path
+
+
+def given_to(make_httpd, witness, mpm, more="", **options):
+    httpd = make_httpd(mpm=mpm, start=False, conf=CONF + f"PinterestCapiSender {witness}\n" + more,
+                       **options)
+    httpd.expect(*NOISE)
+    httpd.start()
+    return httpd, json.loads(wait_for(lambda: (httpd.state / "facts").exists() and
+                                      (httpd.state / "facts").read_text(), "the sender's facts"))
+
+
+def test_sender_has_its_user_its_descriptors_and_a_minimal_environment(make_httpd, mpm, witness):
+    httpd, facts = given_to(make_httpd, witness, mpm,
+                             env={"HTTPS_PROXY": "http://127.0.0.1:1", "SECRET": "s",
+                                  "SSL_CERT_DIR": "/etc/ssl/certs"})
     user = pwd.getpwnam(httpd.USER)
-    assert field(pid, "Uid") == [str(user.pw_uid)] * 4
-    assert field(pid, "Gid") == [str(user.pw_gid)] * 4
-    assert "0" not in field(pid, "Groups")
-    environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    names = {entry.split(b"=")[0] for entry in environment if entry}
-    assert names == {b"PATH", b"TZ", b"SSL_CERT_DIR"}
-    assert os.getpgid(pid) == pid
-    held = {fd.name: os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    assert facts["uid"] == [user.pw_uid] * 3
+    assert facts["gid"] == [user.pw_gid] * 3
+    assert 0 not in facts["groups"]
+    names = {name for name in facts["environment"] if name != "LC_CTYPE"}  # Python's own
+    assert names == {"PATH", "TZ", "SSL_CERT_DIR"}
+    assert facts["group"] == facts["pid"]
+    assert facts["cwd"] == "/"
+    held = facts["fds"]
     assert held["0"] == held["1"] == "/dev/null"
     assert held["2"] == str(httpd.error_log)
     assert "memfd:" in held["3"]
-    assert held["4"].endswith("queue.1")
+    assert held["4"] == str(httpd.run / "queue.1")
     assert "eventfd" in held["5"] and "pidfd" in held["6"]
-    assert not any("socket" in target and fd in "345678" for fd, target in held.items())
+    assert held["7"] == str(httpd.token_file)
+    inherited = {fd for fd, target in held.items() if "facts" not in target and
+                 "/proc/" not in target and target != str(witness)}
+    assert inherited == set("01234567")
+
+
+def test_configuration_is_sealed_and_holds_no_token(make_httpd, witness):
+    httpd, facts = given_to(make_httpd, witness, "event")
+    assert facts["seals"] & 0xF == 0xF  # seal, shrink, grow, write
+    assert TOKEN not in facts["config"]
+    assert str(httpd.token_file) in facts["config"]
+
+
+def test_missing_token_file_leaves_its_descriptor_closed_and_is_said(make_httpd, witness):
+    httpd, facts = given_to(make_httpd, witness, "event")
+    httpd.expect(r"PCAPI04[56]")
+    (httpd.state / "facts").unlink()
+    httpd.token_file.unlink()
+    httpd.kill(facts["pid"])
+    again = json.loads(wait_for(lambda: (httpd.state / "facts").exists() and
+                                (httpd.state / "facts").read_text(), "the sender's facts"))
+    assert again["fds"].get("7") != str(httpd.token_file)
+    httpd.wait_log(r"PCAPI045.*token")
+    httpd.token_file.write_text("later")
 
 
 def test_no_worker_and_no_parent_ever_has_the_token_in_memory(make_httpd, mpm):
@@ -100,17 +161,6 @@ def test_no_worker_and_no_parent_ever_has_the_token_in_memory(make_httpd, mpm):
                     pass
         held = [os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
         assert str(httpd.token_file) not in held
-
-
-def test_configuration_is_sealed(make_httpd):
-    httpd = start(make_httpd)
-    pid = the_sender(httpd)
-    with open(f"/proc/{pid}/fd/3", "rb") as config:
-        import fcntl
-        assert fcntl.fcntl(config, 1034) & 0xF == 0xF  # F_GET_SEALS: all four
-        text = config.read()
-    assert str(httpd.state).encode() in text
-    assert TOKEN.encode() not in text
 
 
 @pytest.mark.parametrize("how", ["graceful", "restart"])
@@ -194,7 +244,6 @@ def test_queue_that_a_crash_left_is_drained_and_removed(make_httpd, mpm):
     assert say(httpd, "left").status == 503  # in the queue, not on disk
     httpd.kill_everything()
     (httpd.run / "httpd.pid").unlink(missing_ok=True)
-    assert httpd.sql("SELECT event_id FROM events") == []
     httpd.start()
     wait_for(lambda: [r["event_id"] for r in httpd.sql("SELECT event_id FROM events")] == ["left"],
              "the event of the old queue")
@@ -223,6 +272,7 @@ def test_two_servers_in_one_runtime_directory_leave_each_others_queue_alone(make
     second.expect(*NOISE)
     second.top = f"DefaultRuntimeDir {first.run}"
     second.start()
+    the_sender(second)
     assert queues(first) == ["queue.1", "queue.2"]
     assert say(first, "one").status == 200
     assert say(second, "two").status == 200
@@ -258,7 +308,7 @@ def test_odd_key_stops_the_start_with_a_sentence(make_httpd, spoil, sentence):
     httpd.expect(r"PCAPI057", r"AH00016", r"AH00020")
     httpd.httpd("-k", "start", check=False)
     httpd.wait_log(sentence)
-    assert not httpd.is_listening()
+    wait_for(lambda: not httpd.is_listening(), "httpd to give up")
     assert queues(httpd) == []
 
 
@@ -282,7 +332,7 @@ def test_chroot_is_refused(make_httpd):
     httpd.configure()
     httpd.httpd("-k", "start", check=False)
     httpd.wait_log(r"ChrootDir")
-    assert not httpd.is_listening()
+    wait_for(lambda: not httpd.is_listening(), "httpd to give up")
 
 
 def test_configtest_and_dump_touch_nothing(make_httpd):
