@@ -205,6 +205,9 @@ int capi_visit_begin(request_rec *r);         /* post_read_request */
 int capi_visit_note_location(request_rec *r); /* translate_name, first */
 void capi_visit_settle(request_rec *r);       /* insert_filter */
 
+/* PHP's own word, stronger than every signal. */
+void capi_visit_hear_consent(capi_visit_t *visit, capi_consent_state_t word);
+
 /* Address and user agent of the visit as they may be sent; NULL where they may not. */
 const char *capi_visit_address(const capi_visit_t *visit);
 const char *capi_visit_agent(const capi_visit_t *visit);

@@ -1,0 +1,262 @@
+#include "config_int.h"
+
+#include "ident.h"
+#include "text.h"
+
+#include <apr_strings.h>
+
+#include <http_core.h>
+#include <http_request.h>
+
+APLOG_USE_MODULE(pinterest_capi);
+
+/* The visit: found, begun with the request, settled when its sections are known. What it puts into
+ * envelopes: visit_event.c. */
+
+#define ENDPOINT_PREFIX "pinterest-capi-"
+
+capi_visit_t *capi_visit_of(const request_rec *r)
+{
+    while (r->main || r->prev) {
+        r = r->main ? r->main : r->prev;
+    }
+    /* a malformed request has no configuration of its own */
+    return r->request_config ? ap_get_module_config(r->request_config, &pinterest_capi_module)
+                             : NULL;
+}
+
+int capi_visit_begin(request_rec *r)
+{
+    capi_visit_t *visit;
+
+    if (!capi_is_in_use() || !ap_is_initial_req(r) || r->proxyreq == PROXYREQ_PROXY || !r->uri ||
+        r->uri[0] != '/') {
+        return DECLINED;
+    }
+    visit = apr_pcalloc(r->pool, sizeof(*visit));
+    visit->first = r;
+    visit->server = capi_server_conf(r->server);
+    visit->uri = r->uri;
+    visit->args = r->args;
+    ap_set_module_config(r->request_config, &pinterest_capi_module, visit);
+    return DECLINED;
+}
+
+/* The URI is decoded here and no rewrite has touched it; httpd has just looked up its Locations. */
+int capi_visit_note_location(request_rec *r)
+{
+    capi_visit_t *visit;
+
+    if (!ap_is_initial_req(r)) {
+        return DECLINED;
+    }
+    visit = capi_visit_of(r);
+    if (visit) {
+        visit->uri = r->uri;
+        visit->args = r->args;
+        visit->location_config = r->per_dir_config;
+    }
+    return DECLINED;
+}
+
+/* --- sections --- */
+
+/* Puts those sections that `conf` was merged from on top of `merged`, which look at the URI or those
+ * which look at files. */
+static capi_dir_conf_t *add_sections(capi_dir_conf_t *merged, const capi_dir_conf_t *conf,
+                                     bool is_by_uri, apr_pool_t *p)
+{
+    if (conf->outer) {
+        merged = add_sections(merged, conf->outer, is_by_uri, p);
+        return add_sections(merged, conf->inner, is_by_uri, p);
+    }
+    if (conf->is_by_uri != is_by_uri) {
+        return merged;
+    }
+    return merged ? capi_merge_dir_conf(p, merged, (void *)(uintptr_t)conf)
+                  : (capi_dir_conf_t *)(uintptr_t)conf;
+}
+
+/* The sections of the request as the visitor sent it. An internal redirect (a rewrite in .htaccess)
+ * leaves those of the first record alone. Where the first record itself was given another URI (a
+ * rewrite in the server's configuration, a directory's index, FallbackResource), Location and If
+ * sections are those that the sent URI had, Directory and Files sections those of the file. */
+static capi_dir_conf_t *find_sections(const capi_visit_t *visit)
+{
+    request_rec *first = visit->first;
+    capi_dir_conf_t *conf = capi_dir_conf(first->per_dir_config);
+    capi_dir_conf_t *sent;
+
+    if (!visit->location_config || !first->uri || strcmp(first->uri, visit->uri) == 0) {
+        return conf;
+    }
+    sent = capi_dir_conf(visit->location_config);
+    if (sent == conf) {
+        return conf;
+    }
+    return add_sections(add_sections(NULL, conf, false, first->pool), sent, true, first->pool);
+}
+
+/* --- settling --- */
+
+/* Signals of consent come in here, each stronger than the one before. PHP's own word is taken from
+ * the response: capi_visit_hear_consent. */
+static void decide_consent(capi_visit_t *visit)
+{
+    capi_consent_t *consent = &visit->consent;
+
+    consent->state = CAPI_CONSENT_UNKNOWN;
+    consent->signal = "none";
+    consent->decided_at = visit->first->request_time;
+    /* a cache's quick handler answers before any section is known */
+    if (!visit->location_config && capi_config_sections_decide_consent()) {
+        return;
+    }
+    if (visit->dir->consent_default != CAPI_UNSET) {
+        consent->state = (capi_consent_state_t)visit->dir->consent_default;
+        consent->signal = "default";
+    }
+}
+
+void capi_visit_hear_consent(capi_visit_t *visit, capi_consent_state_t word)
+{
+    visit->consent.state = word;
+    visit->consent.signal = "header";
+    visit->consent.evidence = NULL;
+    visit->consent.decided_at = apr_time_now();
+}
+
+static void find_click_id(capi_visit_t *visit)
+{
+    request_rec *r = visit->first;
+    const char *cookies = apr_table_get(r->headers_in, "Cookie");
+    bool is_in_query;
+    const char *known;
+
+    visit->click_id =
+        capi_click_id(&visit->click_id_is_new, visit->args, apr_table_get(r->headers_in, "Referer"),
+                      r->hostname, cookies, r->pool);
+    if (!visit->click_id_is_new) {
+        return;
+    }
+    /* every image of the landing page names it as Referer: once the cookie is there, it stays */
+    is_in_query = capi_click_id(NULL, visit->args, NULL, NULL, NULL, r->pool) != NULL;
+    known = is_in_query ? NULL : capi_click_id(NULL, NULL, NULL, NULL, cookies, r->pool);
+    if (known && strcmp(known, visit->click_id) == 0) {
+        visit->click_id_is_new = false;
+    }
+}
+
+static void settle(capi_visit_t *visit)
+{
+    request_rec *r = visit->first;
+    char id[CAPI_UUID_LEN + 1];
+
+    visit->is_settled = true;
+    if (!visit->location_config) {
+        char *uri = apr_pstrdup(r->pool, visit->uri);
+
+        visit->uri = ap_unescape_url(uri) == OK ? uri : visit->uri;
+    }
+    visit->dir = find_sections(visit);
+    if (!capi_conf_is_on(visit->dir)) {
+        return;
+    }
+    decide_consent(visit);
+    find_click_id(visit);
+    if (capi_uuid7(id, apr_time_now()) == APR_SUCCESS) {
+        visit->event_id = apr_pstrmemdup(r->pool, id, CAPI_UUID_LEN);
+    }
+}
+
+/* For PHP, CGI, SSI and log formats. A redirect renames what its record had, so each has its own. */
+static void export_variables(const capi_visit_t *visit, request_rec *r)
+{
+    apr_table_setn(r->subprocess_env, CAPI_VAR_CONSENT, capi_consent_name(visit->consent.state));
+    if (visit->click_id) {
+        apr_table_setn(r->subprocess_env, CAPI_VAR_EPIK, visit->click_id);
+    }
+    if (visit->event_id) {
+        apr_table_setn(r->subprocess_env, CAPI_VAR_EVENT_ID, visit->event_id);
+    }
+}
+
+void capi_visit_settle(request_rec *r)
+{
+    capi_visit_t *visit = capi_visit_of(r);
+
+    if (!visit || r->main) {
+        return;
+    }
+    if (!visit->is_settled) {
+        settle(visit);
+    }
+    if (!capi_conf_is_on(visit->dir)) {
+        return;
+    }
+    if (r->handler && strncmp(r->handler, ENDPOINT_PREFIX, sizeof(ENDPOINT_PREFIX) - 1) == 0) {
+        visit->is_endpoint = true;
+    }
+    export_variables(visit, r);
+}
+
+/* --- the client --- */
+
+/* Behind Cloudflare the connection's address is a proxy's unless mod_remoteip reads the header. */
+static bool hides_client(const request_rec *r)
+{
+    const char *cloudflare = apr_table_get(r->headers_in, "CF-Connecting-IP");
+
+    return cloudflare && strcmp(cloudflare, r->useragent_ip) != 0;
+}
+
+const char *capi_visit_address(const capi_visit_t *visit)
+{
+    const request_rec *r = visit->first;
+
+    if (!r->useragent_ip || hides_client(r)) {
+        return NULL;
+    }
+    return capi_conf_is_test(visit->server) || capi_is_public_address(r->useragent_ip)
+               ? r->useragent_ip
+               : NULL;
+}
+
+const char *capi_visit_agent(const capi_visit_t *visit)
+{
+    const char *agent = apr_table_get(visit->first->headers_in, "User-Agent");
+
+    return agent && *agent && capi_is_clean_text(agent, strlen(agent)) ? agent : NULL;
+}
+
+static const char *own_url(const capi_visit_t *visit)
+{
+    request_rec *r = visit->first;
+    const char *target = r->unparsed_uri;
+
+    if (!target || target[0] != '/') {
+        target = apr_uri_unparse(r->pool, &r->parsed_uri, APR_URI_UNP_OMITSITEPART);
+    }
+    return ap_construct_url(r->pool, target, r);
+}
+
+const char *capi_visit_page_url(capi_visit_t *visit)
+{
+    request_rec *r = visit->first;
+    const apr_array_header_t *keep = capi_conf_url_parameters(visit->dir);
+
+    if (visit->page_url) {
+        return visit->page_url;
+    }
+    if (visit->is_endpoint || capi_visit_is_ajax(visit)) {
+        const char *referer = apr_table_get(r->headers_in, "Referer");
+
+        if (referer && r->hostname && capi_url_has_host(referer, r->hostname)) {
+            visit->page_url = capi_page_url(referer, keep, r->pool);
+        }
+    }
+    if (!visit->page_url && !visit->is_endpoint) {
+        visit->page_url = capi_page_url(own_url(visit), keep, r->pool);
+    }
+    return visit->page_url;
+}
