@@ -191,7 +191,7 @@ typedef struct {
     apr_array_header_t *event_headers; /* const char *: values of our four headers, as they came */
     apr_array_header_t *match_headers;
     apr_array_header_t *bind_headers;
-    const char *consent_header;
+    bool consent_said;                /* by PHP, in a header */
     apr_array_header_t *minted_names; /* const char *: names of events that got an id of ours */
     bool has_page_visit;              /* PHP said one: rules make none */
     bool knows_session_key;           /* session_key was looked for */

@@ -3,6 +3,7 @@
 #include "text.h"
 
 #include <apr_atomic.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
 
 APLOG_USE_MODULE(pinterest_capi);
@@ -282,6 +283,16 @@ static void set_text(json_t *object, const char *name, const char *text)
     }
 }
 
+static char *trim(char *text)
+{
+    char *end = text + strlen(text);
+
+    while (end > text && apr_isspace(end[-1])) {
+        *--end = '\0';
+    }
+    return text + strspn(text, " \t");
+}
+
 static json_t *make_ids(const char *text, apr_pool_t *p)
 {
     json_t *ids = json_array();
@@ -289,9 +300,13 @@ static json_t *make_ids(const char *text, apr_pool_t *p)
     char *id;
 
     for (id = apr_strtok(apr_pstrdup(p, text), ",", &rest); id; id = apr_strtok(NULL, ",", &rest)) {
-        apr_collapse_spaces(id, id);
-        if (*id) {
-            json_array_append_new(ids, json_string(id));
+        json_t *text = json_string(trim(id));
+
+        if (text && json_string_length(text) > 0) {
+            json_array_append_new(ids, text);
+        }
+        else {
+            json_decref(text);
         }
     }
     return ids;
@@ -319,13 +334,12 @@ static json_t *make_sum(const char *text)
 }
 
 /* ID;QUANTITY;PRICE */
-static json_t *make_content(char *line, apr_pool_t *p)
+static json_t *make_content(char *line)
 {
     json_t *content = json_object();
     char *quantity = strchr(line, ';');
     char *price = quantity ? strchr(quantity + 1, ';') : NULL;
 
-    (void)p;
     if (quantity) {
         *quantity++ = '\0';
     }
@@ -352,7 +366,7 @@ static json_t *make_contents(const char *text, apr_pool_t *p)
 
     for (line = apr_strtok(apr_pstrdup(p, text), ",", &rest); line;
          line = apr_strtok(NULL, ",", &rest)) {
-        json_array_append_new(contents, make_content(line + strspn(line, " "), p));
+        json_array_append_new(contents, make_content(trim(line)));
     }
     return contents;
 }

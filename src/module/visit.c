@@ -120,6 +120,7 @@ static void decide_consent(capi_visit_t *visit)
 
 void capi_visit_hear_consent(capi_visit_t *visit, capi_consent_state_t word)
 {
+    visit->consent_said = true;
     visit->consent.state = word;
     visit->consent.signal = "header";
     visit->consent.evidence = NULL;

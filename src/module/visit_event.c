@@ -212,7 +212,7 @@ static const char *foreign_context(capi_visit_t *visit, const capi_event_t *even
                              apr_pstrcat(visit->first->pool, "order:", event->order_id, NULL));
 }
 
-/* What rules and PHP name as the page is cut as the request's own address is. */
+/* What anybody names as the page is cut as the request's own address is. */
 static void cut_page_url(capi_visit_t *visit, capi_event_t *event)
 {
     const char *url = json_string_value(json_object_get(event->body, "event_source_url"));
@@ -238,9 +238,7 @@ void capi_visit_event(capi_envelope_event_t *out, capi_visit_t *visit, capi_even
     if (!event->event_id) {
         capi_event_set_id(event, mint_id(visit, event), visit->first->pool);
     }
-    if (source == CAPI_SOURCE_RULE || source == CAPI_SOURCE_HEADER) {
-        cut_page_url(visit, event);
-    }
+    cut_page_url(visit, event);
     out->source = source;
     out->name = event->name;
     out->sent_as = event->sent_as;
