@@ -300,13 +300,13 @@ static json_t *make_ids(const char *text, apr_pool_t *p)
     char *id;
 
     for (id = apr_strtok(apr_pstrdup(p, text), ",", &rest); id; id = apr_strtok(NULL, ",", &rest)) {
-        json_t *text = json_string(trim(id));
+        json_t *said = json_string(trim(id));
 
-        if (text && json_string_length(text) > 0) {
-            json_array_append_new(ids, text);
+        if (said && json_string_length(said) > 0) {
+            json_array_append_new(ids, said);
         }
         else {
-            json_decref(text);
+            json_decref(said);
         }
     }
     return ids;
