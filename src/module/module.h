@@ -15,7 +15,8 @@
 #include <http_log.h>
 #include <httpd.h>
 
-extern module AP_MODULE_DECLARE_DATA pinterest_capi_module;
+/* The one symbol that httpd looks for; all others are hidden. */
+extern __attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA pinterest_capi_module;
 
 /* Directive names, used by table, messages and checks, so that a slip does not compile. */
 #define CAPI_DIR_ENABLED         "PinterestCapi"
