@@ -14,16 +14,16 @@
  *  field                                   written by
  *  magic … size                            the maker, magic last; never again
  *  head pushed undo_head undo_pushed       whoever holds the mutex
+ *  claimed recovered_locks                 whoever holds the mutex
  *  ring, from head on                      whoever holds the mutex
- *  recovered_locks                         whoever holds the mutex
  *  tail durable taken undo_* steps sleeps  the consumer
  *  ring, from tail to durable              the consumer, which wipes it
  *  finished                                the consumer
  *  sleeping                                the consumer; a producer may turn its ticket into 0
  *  dropped lock_timeouts                   everybody, by atomic addition
  *
- * Positions only grow; a place in the ring is its position modulo size. Three orders carry what the
- * queue promises when a process is killed between any two instructions:
+ * Positions only grow; a place in the ring is its position modulo size. These orders carry what
+ * the queue promises when a process is killed between any two instructions:
  *
  * - The head moves last, once for all records of a push: what a killed producer copied lies behind
  *   the head, where the next one overwrites it. The mutex is robust, so there is a next one.
@@ -33,6 +33,8 @@
  *   a wipe goes on.
  * - pushed and taken move just before head and durable. undo_* hold what both were before, so that
  *   the next one can tell whether the second step came, and takes the first one back if not.
+ * - Claimed moves before the copying begins, so that the next holder can wipe what a killed one
+ *   copied and did not publish.
  *
  * Sleep: the consumer writes a ticket into `sleeping`, then looks at head; a producer moves head,
  * then looks at `sleeping`. All four are sequentially consistent, so at least one of them sees the
@@ -260,6 +262,18 @@ uint64_t capi_queue_sum_record(uint64_t position, uint32_t kind, uint32_t len, u
     uint64_t covered[3] = {position, (uint64_t)kind << 32 | len, content};
 
     return apr_siphash24(covered, sizeof(covered), sum_key);
+}
+
+void capi_queue_wipe(const capi_queue_t *queue, uint64_t from, uint64_t to)
+{
+    uint64_t before_end = capi_queue_room_to_end(queue, from);
+    uint64_t len = to - from;
+
+    if (len > before_end) {
+        explicit_bzero(queue->ring, len - before_end);
+        len = before_end;
+    }
+    explicit_bzero(capi_queue_place_of(queue, from), len);
 }
 
 bool capi_queue_is_abandoned(capi_queue_t *queue)

@@ -33,6 +33,7 @@ typedef struct {
     capi_shared64_t pushed;
     capi_shared64_t undo_head;
     capi_shared64_t undo_pushed;
+    capi_shared64_t claimed;
     capi_shared64_t recovered_locks;
 
     _Alignas(64) capi_shared64_t tail;
@@ -86,6 +87,9 @@ bool capi_queue_snapshot(capi_queue_snapshot_t *at, const capi_queue_t *queue);
 /* The checksum of a record, in two steps: the first needs no lock. */
 uint64_t capi_queue_sum_content(const void *bytes, apr_size_t len);
 uint64_t capi_queue_sum_record(uint64_t position, uint32_t kind, uint32_t len, uint64_t content);
+
+/* Wipes the ring between two positions, which are no further apart than its size. */
+void capi_queue_wipe(const capi_queue_t *queue, uint64_t from, uint64_t to);
 
 /* The room a record takes with its head. */
 static inline uint64_t capi_queue_room_of(uint64_t len)

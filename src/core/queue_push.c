@@ -11,10 +11,18 @@
 /* Contents are summed up before the lock is taken, for so many records; more are rare. */
 #define SUMS_AHEAD 16
 
-/* The last holder died. If it had counted records that it did not publish, they do not count. */
-static void recover_lock(capi_queue_shared_t *shared)
+/* The last holder died. What it copied and counted but did not publish was never there. */
+static void recover_lock(capi_queue_t *queue)
 {
-    if (atomic_load(&shared->head) == atomic_load(&shared->undo_head)) {
+    capi_queue_shared_t *shared = queue->shared;
+    uint64_t tail = atomic_load(&shared->tail);
+    uint64_t head = atomic_load(&shared->head);
+    uint64_t claimed = atomic_load(&shared->claimed);
+
+    if (claimed > head && claimed - tail <= queue->size && head - tail <= queue->size) {
+        capi_queue_wipe(queue, head, claimed);
+    }
+    if (head == atomic_load(&shared->undo_head)) {
         atomic_store(&shared->pushed, atomic_load(&shared->undo_pushed));
     }
     atomic_fetch_add(&shared->recovered_locks, 1);
@@ -52,7 +60,7 @@ static bool lock(capi_queue_t *queue)
         rv = lock_with_timeout(&shared->mutex);
     }
     if (rv == EOWNERDEAD) {
-        recover_lock(shared);
+        recover_lock(queue);
         rv = 0;
     }
     return rv == 0;
@@ -147,6 +155,7 @@ static apr_status_t append(capi_queue_t *queue, const capi_record_t *records, in
     if (*end - tail > limit || head - tail > queue->size || !capi_queue_is_aligned(head)) {
         return APR_ENOSPC;
     }
+    atomic_store(&shared->claimed, *end);
     for (i = 0; i < count; i++) {
         head = write_record(
             queue, head, &records[i],

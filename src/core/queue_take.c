@@ -15,22 +15,10 @@ static void wake_waiters(capi_queue_shared_t *shared)
     syscall(SYS_futex, &shared->durable_steps, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-static void wipe(capi_queue_t *queue, uint64_t from, uint64_t to)
-{
-    uint64_t before_end = capi_queue_room_to_end(queue, from);
-    uint64_t len = to - from;
-
-    if (len > before_end) {
-        explicit_bzero(queue->ring, len - before_end);
-        len = before_end;
-    }
-    explicit_bzero(capi_queue_place_of(queue, from), len);
-}
-
 /* What is durable needs no room any more. */
 static void give_back(capi_queue_t *queue, uint64_t tail, uint64_t durable)
 {
-    wipe(queue, tail, durable);
+    capi_queue_wipe(queue, tail, durable);
     atomic_store_explicit(&queue->shared->tail, durable, memory_order_release);
 }
 
