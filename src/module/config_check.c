@@ -271,6 +271,17 @@ static int check_state_dir(const check_t *check)
     return OK; /* what this user may not see, root will */
 }
 
+static int check_sender(const check_t *check)
+{
+    const char *trouble = capi_supervisor_check(check->pool);
+
+    if (!trouble) {
+        return OK;
+    }
+    ap_log_error(APLOG_MARK, APLOG_ERR | APLOG_STARTUP, 0, NULL, "PCAPI039: %s", trouble);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
 static void warn_of_open_tokens(const check_t *check, const server_rec *s)
 {
     const apr_array_header_t *files = capi_server_conf(s)->token_files;
@@ -311,6 +322,9 @@ int capi_check_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr_pool_t *t
     }
     if (status == OK) {
         status = check_state_dir(&check);
+    }
+    if (status == OK) {
+        status = check_sender(&check);
     }
     /* httpd checks twice at a start; once is enough to be warned */
     if (status == OK && (run_mode == AP_SQ_RM_CONFIG_TEST ||

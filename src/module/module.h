@@ -289,6 +289,10 @@ int capi_events_handler(request_rec *r);
 
 /* --- supervision (supervisor.c, secret.c) and what workers inherit --- */
 
+/* Why the sender could not run as it is configured, NULL where it can; looks at nothing but the
+ * configuration and the user database. */
+const char *capi_supervisor_check(apr_pool_t *p);
+
 int capi_supervisor_post_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                                 server_rec *s);
 int capi_supervisor_monitor(apr_pool_t *p, server_rec *s); /* monitor hook, in the parent */

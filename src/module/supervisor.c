@@ -429,17 +429,25 @@ static capi_retained_t *find_retained(bool is_in_use)
     return kept && kept->board ? kept : NULL;
 }
 
+static const char *find_runner(capi_runner_t *runner, apr_pool_t *p)
+{
+    return ap_unixd_config.chroot_dir
+               ? "ChrootDir is set, and the sender does not run in a chroot: take one of them out"
+               : capi_runner_find(runner, capi_global_conf(), p);
+}
+
+const char *capi_supervisor_check(apr_pool_t *p)
+{
+    capi_runner_t runner;
+
+    return find_runner(&runner, p);
+}
+
 static bool is_ready_to_start(server_rec *s, apr_pool_t *p)
 {
     const capi_global_conf_t *global = capi_global_conf();
-    const char *trouble = NULL;
+    const char *trouble = find_runner(&now.runner, p);
 
-    if (ap_unixd_config.chroot_dir) {
-        trouble = "ChrootDir is set, and the sender does not run in a chroot: take one of them out";
-    }
-    if (!trouble) {
-        trouble = capi_runner_find(&now.runner, global, p);
-    }
     if (!trouble) {
         trouble = capi_secret_load(now.secret, global->state_dir, &now.runner, p);
     }

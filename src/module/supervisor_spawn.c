@@ -146,12 +146,6 @@ static void look_at_token(const capi_sender_account_t *account, server_rec *s)
                      "held; put the token into a file and reload httpd",
                      account->token_file, account->account);
     }
-    else if ((st.st_mode & 0007) != 0) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     "PCAPI047: everybody on this machine can read the token file %s: run chmod "
-                     "600 %s",
-                     account->token_file, account->token_file);
-    }
 }
 
 static int write_config(const char *text)

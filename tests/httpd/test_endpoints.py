@@ -382,7 +382,7 @@ def test_without_a_working_sender_nobody_is_told_that_it_is_on_disk(make_httpd, 
     assert [a.status for a in answers] == [503] * 12
     assert all(a.header("Retry-After") == "1" for a in answers)
     if mpm == "event":  # prefork has not as many processes at once
-        assert sum("Too many" in a.text for a in answers) == 4
+        assert 1 <= sum("Too many" in a.text for a in answers) <= 4
     assert 1.5 < time.monotonic() - began < 10
     # Collect only promises memory, and pages do not wait for anything.
     assert httpd.post("/collect", event("c"), JSON).status == 200

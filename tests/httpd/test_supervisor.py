@@ -326,13 +326,16 @@ def test_odd_key_at_a_reload_does_not_take_the_shop_down(make_httpd):
     assert say(httpd, "yes").status == 200
 
 
-def test_chroot_is_refused(make_httpd):
-    httpd = make_httpd(conf=CONF + "ChrootDir /tmp\n", start=False)
-    httpd.expect(r"PCAPI057", r"AH00016", r"AH00020")
-    httpd.configure()
-    httpd.httpd("-k", "start", check=False)
-    httpd.wait_log(r"ChrootDir")
-    wait_for(lambda: not httpd.is_listening(), "httpd to give up")
+@pytest.mark.parametrize("line,sentence", [
+    ("ChrootDir /tmp", r"ChrootDir"),
+    ("PinterestCapiUser nobody-of-that-name", r"no such user"),
+    ("PinterestCapiUser root", r"not run as root"),
+    ("PinterestCapiUser nobody no-such-group", r"no group")])
+def test_sender_that_could_not_run_is_refused_by_configtest(make_httpd, line, sentence):
+    httpd = make_httpd(conf=CONF + line + "\n", start=False)
+    ok, text = httpd.configtest()
+    assert not ok
+    assert re.search(sentence, text), text
 
 
 def test_configtest_and_dump_touch_nothing(make_httpd):
