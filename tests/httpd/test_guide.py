@@ -56,7 +56,7 @@ def test_the_browser_snippets_work_unchanged(make_httpd, api):
     assert answer.json()["num_events_processed"] == 1
     backend = dict(EXAMPLES[2], event_time=now(), action_source="web")
     assert httpd.post(PATH, {"data": [backend]}, agent="shop/1", address="127.0.0.1").status == 200
-    (purchase,) = wait_for(lambda: api.events(), "the purchase")
+    (purchase,) = wait_for(lambda: api.processed(), "the purchase")
     assert purchase["event_name"] == "checkout"
     assert purchase["user_data"]["client_ip_address"] == "203.0.113.42"
 
@@ -71,10 +71,10 @@ def test_the_json_examples_work_unchanged_but_for_their_time(make_httpd, api):
         assert answer.json() == {"num_events_received": 1, "num_events_processed": 1,
                                  "events": [answer.json()["events"][0]]}
         assert answer.json()["events"][0]["status"] == "processed"
-    wait_for(lambda: len(api.events()) == 4, "four events")
-    assert sorted(e["event_name"] for e in api.events()) == \
+    wait_for(lambda: len(api.processed()) == 4, "four events")
+    assert sorted(e["event_name"] for e in api.processed()) == \
         ["add_to_cart", "checkout", "initiate_checkout", "lead"]
-    for event in api.events():
+    for event in api.processed():
         assert event["user_data"]["click_id"] == EPIK
         assert event["user_data"]["client_ip_address"] == SHOPPER
 
@@ -88,8 +88,9 @@ def test_the_guides_empty_data_is_refused_in_pinterests_shape(make_httpd, api):
 
 
 def test_in_wire_format_guide_exactly_the_guides_payload_leaves(make_httpd, api):
+    api.wire = "guide"
     httpd = make_httpd(api=api, conf=CONF + "PinterestCapiWireFormat guide\n")
     sent = dict(EXAMPLES[2], event_time=now(), action_source="web")
     assert httpd.post(PATH, {"data": [sent]}, agent="shop/1").status == 200
-    (purchase,) = wait_for(lambda: api.events(), "the purchase")
+    (purchase,) = wait_for(lambda: api.processed(), "the purchase")
     assert purchase == sent

@@ -93,9 +93,9 @@ def test_kills_lose_nothing_that_was_acknowledged(make_httpd, api, mpm):
         stream.join(10)
     said = {i for stream in streams for i in stream.acknowledged}
     assert len(said) > 100
-    wait_for(lambda: said <= {e["event_id"] for e in api.events()},
+    wait_for(lambda: said <= {e["event_id"] for e in api.processed()},
              "every acknowledged event at the API", 90)
-    seen = collections.Counter(e["event_id"] for e in api.events())
+    seen = collections.Counter(e["event_id"] for e in api.processed())
     minted = [i for i in seen if not i.startswith(("s0-", "s1-"))]
     assert minted == []
     store = httpd.sql("SELECT event_id, count(*) AS n FROM events GROUP BY 1 HAVING n > 1")

@@ -28,7 +28,7 @@ def say(httpd, ids):
 
 
 def arrived(api):
-    return collections.Counter(e["event_id"] for e in api.events())
+    return collections.Counter(e["event_id"] for e in api.processed())
 
 
 def memory_kb(pid):
@@ -40,11 +40,11 @@ def memory_kb(pid):
 
 @pytest.mark.parametrize("trouble", [
     {"status": 503}, {"status": 500}, {"status": 429, "retry_after": 1}, {"reset": "before"},
-    {"reset": "inside"}, {"reset": "after"}, {"body": "<html>", "status": 200}])
+    {"reset": "inside"}, {"reset": "after"}, {"body": "html"}, {"body": "truncated"}, {"body": "short"}, {"hang": 1}])
 def test_events_survive_a_troubled_api_and_arrive_once(make_httpd, api, trouble):
     httpd = make_httpd(api=api, conf=CONF)
     httpd.expect(r"pinterest_capi:(warn|error)")
-    api.behave([{**trouble, "times": 2}])
+    api.behave({**trouble, "times": 2})
     ids = [f"id-{n}" for n in range(50)]
     say(httpd, ids)
     wait_for(lambda: set(arrived(api)) == set(ids), "all events", 40)
@@ -56,12 +56,12 @@ def test_events_survive_a_troubled_api_and_arrive_once(make_httpd, api, trouble)
 def test_an_outage_is_bridged_in_bounded_memory(make_httpd, api):
     httpd = make_httpd(api=api, conf=CONF)
     httpd.expect(r"pinterest_capi:(warn|error)")
-    api.behave([{"status": 503}])
+    api.behave({"status": 503, "times": None})
     ids = [f"id-{n}" for n in range(20000)]
     say(httpd, ids)
     (sender,) = httpd.senders()
     before = memory_kb(sender)
-    api.behave([])
+    api.behave()
     wait_for(lambda: len(arrived(api)) == len(ids), "all 20,000 events", 90)
     assert set(arrived(api)) == set(ids)
     assert memory_kb(sender) < 48 * 1024, f"{memory_kb(sender)} kB, before {before}"
@@ -71,7 +71,7 @@ def test_an_outage_is_bridged_in_bounded_memory(make_httpd, api):
 def test_401_holds_the_account_until_the_token_is_replaced(make_httpd, api):
     httpd = make_httpd(api=api, conf=CONF)
     httpd.expect(r"pinterest_capi:(warn|error)")
-    api.set_tokens(["pina_NEW"])
+    api.tokens = ["pina_NEW"]
     say(httpd, ["held-1"])
     wait_for(lambda: httpd.sql("SELECT 1 FROM destinations WHERE held_since > 0"), "the hold")
     say(httpd, ["held-2"])
@@ -87,7 +87,7 @@ def test_401_holds_the_account_until_the_token_is_replaced(make_httpd, api):
 def test_one_bad_event_in_a_batch_of_1000_costs_that_event_only(make_httpd, api):
     httpd = make_httpd(api=api, conf=CONF + "PinterestCapiMergeWindow 2\n")
     httpd.expect(r"pinterest_capi:(warn|error)")
-    api.behave([{"poison": "^id-617$"}])
+    api.behave({"match": "^id-617$", "status": 400, "times": None})
     ids = [f"id-{n}" for n in range(1000)]
     say(httpd, ids)
     wait_for(lambda: len(arrived(api)) == 999, "999 events", 60)
@@ -100,7 +100,7 @@ def test_one_bad_event_in_a_batch_of_1000_costs_that_event_only(make_httpd, api)
 def test_per_event_results_of_a_422_settle_each_event_by_itself(make_httpd, api):
     httpd = make_httpd(api=api, conf=CONF)
     httpd.expect(r"pinterest_capi:(warn|error)")
-    api.behave([{"fail": "7$"}])
+    api.behave({"fail": "7$", "times": None})
     ids = [f"id-{n}" for n in range(40)]
     say(httpd, ids)
     bad = {i for i in ids if i.endswith("7")}

@@ -120,7 +120,7 @@ PinterestCapiMergeWindow 0
                 "RewriteCond %{REQUEST_FILENAME} !-f\nRewriteCond %{REQUEST_FILENAME} !-d\n"
                 "RewriteRule . /index.php [L]\n")
     assert httpd.get("/product/cap/").text == "front"
-    (event,) = wait_for(lambda: api.events(), "the event")
+    (event,) = wait_for(lambda: api.processed(), "the event")
     assert (event["event_name"], event["event_id"]) == ("view_content", "v_/product/cap/")
     assert event["event_source_url"].endswith("/product/cap/")
 
@@ -136,7 +136,7 @@ PinterestCapiMergeWindow 0
 </Location>""")
     httpd.write("index.php", "<?php echo 'front';")
     assert httpd.get("/product/cap/").text == "front"
-    (event,) = wait_for(lambda: api.events(), "the event")
+    (event,) = wait_for(lambda: api.processed(), "the event")
     assert event["event_id"] == "v_/product/cap/"
 
 
