@@ -93,7 +93,7 @@
 
 /* --- connection and meta --- */
 
-#define SQL_PRAGMA_BUSY  "PRAGMA busy_timeout=5000"
+#define SQL_PRAGMA_BUSY  "PRAGMA busy_timeout=250"
 #define SQL_PRAGMA_WAL   "PRAGMA journal_mode=WAL"
 #define SQL_PRAGMA_FULL  "PRAGMA synchronous=FULL"
 #define SQL_PRAGMA_ERASE "PRAGMA secure_delete=ON"

@@ -157,8 +157,13 @@ static void report_end(const capi_sender_t *sender)
 
 void capi_loop_run(capi_sender_t *sender)
 {
-    while (!is_over(sender)) {
-        wait_for_work(sender, do_work(sender));
+    for (;;) {
+        apr_time_t next = do_work(sender);
+
+        if (is_over(sender)) {
+            break;
+        }
+        wait_for_work(sender, next);
     }
     capi_dispatch_abandon(sender);
     capi_housekeeping_end(sender);

@@ -84,18 +84,6 @@ static char *read_token(int fd)
     return token;
 }
 
-static int find_same_fd(const capi_sender_config_t *config, int before)
-{
-    int i;
-
-    for (i = 0; i < before; i++) {
-        if (config->accounts[i].token_fd == config->accounts[before].token_fd) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 char **capi_tokens_load(const capi_sender_config_t *config, apr_pool_t *p)
 {
     char **tokens = apr_pcalloc(p, sizeof(*tokens) * (size_t)(config->account_count + 1));
@@ -103,13 +91,8 @@ char **capi_tokens_load(const capi_sender_config_t *config, apr_pool_t *p)
 
     for (i = 0; i < config->account_count; i++) {
         int fd = config->accounts[i].token_fd;
-        int same = find_same_fd(config, i);
 
         if (fd < CAPI_FD_FIRST) {
-            continue;
-        }
-        if (same >= 0) {
-            tokens[i] = tokens[same] ? strdup(tokens[same]) : NULL;
             continue;
         }
         tokens[i] = read_token(fd);
