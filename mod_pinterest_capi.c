@@ -46,8 +46,8 @@ static void register_hooks(apr_pool_t *p)
     /* First of all translators: a rewrite changes the URI, and the sections of the URI as sent are
      * those that count. */
     ap_hook_translate_name(capi_visit_note_location, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    /* Sections are final, the CGI has not started: its environment is made here. */
-    ap_hook_fixups(capi_admin_fixups, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Sections are final, the CGI has not started: its environment is made here, behind mod_env. */
+    ap_hook_fixups(capi_admin_fixups, NULL, NULL, APR_HOOK_LAST);
     /* Expressions of every module may ask for query: and cookie:, so this must be there when the
      * configuration is read. */
     ap_hook_expr_lookup(capi_expr_lookup, NULL, NULL, APR_HOOK_MIDDLE);
