@@ -1,5 +1,6 @@
 /* Events a CPU second through the store: taken in, claimed, delivered, in transactions of a
- * thousand. Usage: store_bench DIRECTORY [EVENTS [EVENTS-PER-VISIT [NAMED-PERCENT]]]. Not a test. */
+ * thousand, in front of a backlog that waits. Not a test. Usage: store_bench DIRECTORY [EVENTS
+ * [EVENTS-PER-VISIT [NAMED-PERCENT [BACKLOG]]]]. */
 
 #include "store.h"
 
@@ -29,6 +30,7 @@ typedef struct {
     int events;
     int per_visit;
     int named_percent;
+    int backlog;
     double take;
     double claim;
     double settle;
@@ -129,6 +131,14 @@ static void send_batch(run_t *run, capi_store_t *store, apr_pool_t *p)
     run->delivered += batch->count;
 }
 
+static void report_memory(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    printf("at most %ld MiB of memory\n", usage.ru_maxrss / 1024);
+}
+
 int main(int argc, const char *const *argv)
 {
     run_t run = {.events = 200000, .per_visit = 8, .named_percent = 10};
@@ -139,12 +149,13 @@ int main(int argc, const char *const *argv)
     double all;
 
     if (argc < 2) {
-        fprintf(stderr, "usage: store_bench DIRECTORY [EVENTS [EVENTS-PER-VISIT [NAMED-%%]]]\n");
+        fprintf(stderr, "usage: store_bench DIRECTORY [EVENTS [PER-VISIT [NAMED-%% [BACKLOG]]]]\n");
         return 2;
     }
     run.events = argc > 2 ? atoi(argv[2]) : run.events;
     run.per_visit = argc > 3 ? atoi(argv[3]) : run.per_visit;
     run.named_percent = argc > 4 ? atoi(argv[4]) : run.named_percent;
+    run.backlog = argc > 5 ? atoi(argv[5]) : 0;
     apr_initialize();
     apr_pool_create(&pool, NULL);
     apr_pool_create(&batch_pool, pool);
@@ -153,8 +164,13 @@ int main(int argc, const char *const *argv)
         fprintf(stderr, "%s\n", message);
         return 1;
     }
-    for (int from = 0; from < run.events; from += BATCH) {
+    for (int from = 0; from < run.backlog; from += BATCH) {
         take_batch(&run, store, from, batch_pool);
+        apr_pool_clear(batch_pool);
+    }
+    run.take = 0;
+    for (int from = 0; from < run.events; from += BATCH) {
+        take_batch(&run, store, run.backlog + from, batch_pool);
         send_batch(&run, store, batch_pool);
         apr_pool_clear(batch_pool);
     }
@@ -165,6 +181,7 @@ int main(int argc, const char *const *argv)
     printf("us an event: %.2f (take %.2f, claim %.2f, settle %.2f)\n", all / run.delivered * 1e6,
            run.take / run.delivered * 1e6, run.claim / run.delivered * 1e6,
            run.settle / run.delivered * 1e6);
+    report_memory();
     apr_terminate();
     return 0;
 }
