@@ -29,11 +29,6 @@ static const char *const step_1[] = {SQL_META_TABLE,         SQL_NOTES_TABLE,
 /* Steps are only ever added. */
 static const char *const *const steps[CAPI_SCHEMA_VERSION] = {step_1};
 
-static bool is_damage(const char *error)
-{
-    return strstr(error, "malformed") || strstr(error, "not a database");
-}
-
 /* The file behind SQLite's parameters; NULL where only SQLite can tell. */
 static const char *sqlite_path(const char *driver, const char *params)
 {
@@ -49,13 +44,21 @@ static bool exists(const char *path, apr_pool_t *p)
     return apr_stat(&info, path, APR_FINFO_TYPE, p) == APR_SUCCESS;
 }
 
-/* An URI, because only so can SQLite be told to create nothing, not even its -shm beside the file.
- * Without a -wal nobody has the file open for writing, and all of it is in the file itself. */
+/* How SQLite is told to create nothing, not even its -shm beside the file. Without a -wal nobody
+ * has the file open for writing, and all of it is in the file itself. A log whose index was removed
+ * is the one case where the reader makes a file. */
+static const char *read_only_mode(const char *path, apr_pool_t *p)
+{
+    if (!exists(apr_pstrcat(p, path, "-wal", NULL), p)) {
+        return "?mode=ro&immutable=1";
+    }
+    return exists(apr_pstrcat(p, path, "-shm", NULL), p) ? "?mode=ro&readonly_shm=1" : "?mode=ro";
+}
+
 static const char *read_only_uri(const char *path, apr_pool_t *p)
 {
     char *uri = apr_palloc(p, 3 * strlen(path) + 1);
     char *to = uri;
-    bool has_wal = exists(apr_pstrcat(p, path, "-wal", NULL), p);
 
     for (const char *from = path; *from; from++) {
         if (strchr("%?#", *from)) {
@@ -66,8 +69,7 @@ static const char *read_only_uri(const char *path, apr_pool_t *p)
         }
     }
     *to = '\0';
-    return apr_pstrcat(p, "file:", uri, "?mode=ro&", has_wal ? "readonly_shm=1" : "immutable=1",
-                       NULL);
+    return apr_pstrcat(p, "file:", uri, read_only_mode(path, p), NULL);
 }
 
 static apr_status_t find_driver(capi_store_t *store, const char **message, const char *driver)
@@ -210,7 +212,7 @@ static apr_status_t check_schema(capi_store_t *store, const char **message, bool
     int version = 0;
     apr_status_t rv = read_only ? read_version(&version, store) : migrate(store, &version);
 
-    if (rv != APR_SUCCESS && read_only && !is_damage(store->error)) {
+    if (rv != APR_SUCCESS && read_only && !capi_db_is_damage(store->error)) {
         *message = apr_psprintf(store->pool,
                                 "the store cannot be read yet (%s): the sender sets it up when it"
                                 " starts",
@@ -342,6 +344,9 @@ static apr_status_t set_aside(const char *path, const char **message, apr_pool_t
             rv = apr_file_rename(from, apr_pstrcat(p, aside, parts[i], NULL), p);
         }
     }
+    if (rv == APR_SUCCESS) {
+        apr_file_remove(apr_pstrcat(p, path, CAPI_DAMAGE_MARK, NULL), p);
+    }
     *message = apr_psprintf(p,
                             rv == APR_SUCCESS
                                 ? "the store %s was damaged and has been set aside as %s; a new"
@@ -351,11 +356,36 @@ static apr_status_t set_aside(const char *path, const char **message, apr_pool_t
     return rv;
 }
 
+/* One try; what went wrong is said in `p`. */
+static apr_status_t try_open(capi_store_t **opened, const char **message, const char *driver,
+                             const char *params, bool read_only, apr_pool_t *p)
+{
+    const char *path = sqlite_path(driver, params);
+    capi_store_t *store = make_store(p);
+    const char *said = NULL;
+    apr_status_t rv;
+
+    store->path = path ? apr_pstrdup(store->pool, path) : NULL;
+    store->read_only = read_only;
+    rv = find_driver(store, &said, driver);
+    if (rv == APR_SUCCESS) {
+        rv = open_once(store, &said, params, read_only);
+    }
+    if (rv == APR_SUCCESS) {
+        *opened = store;
+        *message = read_only ? NULL : *message;
+        return rv;
+    }
+    *message = apr_pstrdup(p, said);
+    apr_pool_destroy(store->pool);
+    return rv;
+}
+
 apr_status_t capi_store_open(capi_store_t **opened, const char **message, const char *driver,
                              const char *params, bool read_only, apr_pool_t *p)
 {
     const char *path = sqlite_path(driver, params);
-    const char *mended = NULL;
+    const char *mark = path ? apr_pstrcat(p, path, CAPI_DAMAGE_MARK, NULL) : NULL;
     apr_status_t rv = APR_SUCCESS;
 
     *opened = NULL;
@@ -365,30 +395,24 @@ apr_status_t capi_store_open(capi_store_t **opened, const char **message, const 
             apr_psprintf(p, "there is no store at %s: the sender makes it when it starts", path);
         return APR_ENOENT;
     }
-    for (int round = 0; round < 2; round++) {
-        capi_store_t *store = make_store(p);
-        const char *said = NULL;
-
-        store->path = path ? apr_pstrdup(store->pool, path) : NULL;
-        rv = find_driver(store, &said, driver);
-        if (rv == APR_SUCCESS) {
-            rv = open_once(store, &said, params, read_only);
+    if (!path) {
+        return try_open(opened, message, driver, params, read_only, p);
+    }
+    if (read_only) {
+        rv = try_open(opened, message, driver, params, true, p);
+        /* A sender that starts or ends just now makes or removes the log between two looks. */
+        return rv == APR_SUCCESS ? rv : try_open(opened, message, driver, params, true, p);
+    }
+    /* Damage may have been marked while the store was in use, or is by this first try. */
+    for (int tries = 0; tries < 2; tries++) {
+        if (exists(mark, p)) {
+            rv = set_aside(path, message, p);
+            if (rv != APR_SUCCESS) {
+                return rv;
+            }
         }
-        if (rv == APR_SUCCESS) {
-            *message = mended;
-            *opened = store;
-            return rv;
-        }
-        *message = apr_pstrdup(p, said);
-        bool is_damaged = path && is_damage(store->error);
-
-        apr_pool_destroy(store->pool);
-        if (!is_damaged || read_only || round > 0) {
-            return rv;
-        }
-        rv = set_aside(path, &mended, p);
-        if (rv != APR_SUCCESS) {
-            *message = mended;
+        rv = try_open(opened, message, driver, params, read_only, p);
+        if (rv == APR_SUCCESS || !exists(mark, p)) {
             return rv;
         }
     }
@@ -400,6 +424,11 @@ void capi_store_close(capi_store_t *store)
     apr_pool_destroy(store->pool);
 }
 
+bool capi_store_is_damaged(const capi_store_t *store)
+{
+    return store->is_damaged;
+}
+
 const char *capi_store_error(const capi_store_t *store)
 {
     return store->error;
@@ -409,6 +438,7 @@ apr_status_t capi_store_begin(capi_store_t *store)
 {
     store->tallies = NULL;
     store->last_tally = NULL;
+    apr_pool_clear(store->scratch);
     return capi_db_begin(store);
 }
 

@@ -18,6 +18,10 @@ void capi_store_close(capi_store_t *store);
 /* The last error in the engine's words, for the log. */
 const char *capi_store_error(const capi_store_t *store);
 
+/* True where the file turned out to be damaged while it was in use: only closing and opening it
+ * again helps, which sets it aside. */
+bool capi_store_is_damaged(const capi_store_t *store);
+
 /* One transaction around a batch of what follows. A failed call poisons it: commit then rolls back
  * and returns the error. Counters that changed are written by commit. After a rollback all is as it
  * was at begin: what was claimed since is given back, what was settled since is claimed again. */

@@ -71,9 +71,29 @@ static const char *const sql_text[CAPI_SQL_COUNT] = {
     [CAPI_SQL_OLD_COUNTERS] = SQL_OLD_COUNTERS,
 };
 
+bool capi_db_is_damage(const char *error)
+{
+    return strstr(error, "malformed") || strstr(error, "not a database");
+}
+
+static void note_damage(capi_store_t *store)
+{
+    apr_file_t *mark;
+
+    store->is_damaged = true;
+    if (apr_file_open(&mark, apr_pstrcat(store->pool, store->path, CAPI_DAMAGE_MARK, NULL),
+                      APR_FOPEN_WRITE | APR_FOPEN_CREATE, APR_FPROT_UREAD | APR_FPROT_UWRITE,
+                      store->pool) == APR_SUCCESS) {
+        apr_file_close(mark);
+    }
+}
+
 apr_status_t capi_db_fail(capi_store_t *store, const char *error)
 {
     apr_cpystrn(store->error, error ? error : "no reason given", sizeof(store->error));
+    if (store->path && !store->read_only && !store->is_damaged && capi_db_is_damage(store->error)) {
+        note_damage(store);
+    }
     if (store->is_open) {
         store->is_broken = true;
     }

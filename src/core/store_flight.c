@@ -196,7 +196,9 @@ void capi_store_unclaim(capi_store_t *store, const capi_outgoing_t *events, int 
 
         if (flight) {
             capi_dest_lower(flight->dest, flight->due, flight->event);
-            capi_flight_end(store, flight);
+            /* For good: no rollback makes it the caller's again. */
+            apr_hash_set(store->flights, &flight->event, sizeof(flight->event), NULL);
+            free_flight(store, flight);
         }
     }
 }

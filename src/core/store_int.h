@@ -9,6 +9,9 @@
 
 #include "store.h"
 
+/* At the end of an SQLite file's name: the name of an empty file that says it is damaged. */
+#define CAPI_DAMAGE_MARK ".damaged"
+
 /* Which version of the schema this program knows. */
 #define CAPI_SCHEMA_VERSION 1
 
@@ -120,7 +123,11 @@ apr_status_t capi_db_exec_select(const char **first, capi_store_t *store, const 
 apr_status_t capi_db_begin(capi_store_t *store);
 apr_status_t capi_db_end(capi_store_t *store, bool is_wanted);
 
-/* Says in the engine's place what went wrong, and poisons an open transaction. */
+/* True for the engine's words for a damaged file. */
+bool capi_db_is_damage(const char *error);
+
+/* Says what went wrong, and poisons an open transaction. Damage is noted beside the file, so that
+ * the next open sets it aside. */
 apr_status_t capi_db_fail(capi_store_t *store, const char *error);
 
 /* --- destinations, and what is in flight (store_flight.c) --- */
@@ -256,8 +263,10 @@ struct capi_store_t {
     const apr_dbd_driver_t *driver;
     apr_dbd_t *handle;
     apr_dbd_transaction_t *trans;
-    bool is_broken;   /* a call failed: the transaction can only be rolled back */
-    bool is_open;     /* a transaction is */
+    bool is_broken;  /* a call failed: the transaction can only be rolled back */
+    bool is_open;    /* a transaction is */
+    bool is_damaged; /* the file is: nothing but the next open can help */
+    bool read_only;
     const char *path; /* of an SQLite file, else NULL */
     char error[512];
     capi_statement_t statements[CAPI_SQL_COUNT];

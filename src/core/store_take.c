@@ -52,6 +52,12 @@ static void count(const incoming_t *in, capi_outcome_t outcome)
     capi_count(in->store, in->dest->row.id, in->event->sent_as, outcome, in->now);
 }
 
+static void count_consent(const incoming_t *in)
+{
+    capi_count_consent(in->store, in->dest->row.id, in->event->sent_as, in->consent, in->signal,
+                       in->now);
+}
+
 /* --- what it is --- */
 
 static capi_keys_t keys_of(const capi_envelope_event_t *event)
@@ -424,6 +430,9 @@ static apr_status_t take_again(const incoming_t *in, const existing_t *row)
     if (rv == APR_SUCCESS) {
         rv = add_waiting(in, row->id);
     }
+    if (!(in->flags & CAPI_ROW_DETACHED)) {
+        count_consent(in);
+    }
     in->tally->added++;
     return rv;
 }
@@ -472,8 +481,7 @@ static apr_status_t take_new(const incoming_t *in)
     }
     in->store->last_event = id;
     if (!(in->flags & CAPI_ROW_DETACHED)) {
-        capi_count_consent(in->store, in->dest->row.id, in->event->sent_as, in->consent, in->signal,
-                           in->now);
+        count_consent(in);
     }
     if (may_wait(in)) {
         in->tally->added++;

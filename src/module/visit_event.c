@@ -255,5 +255,6 @@ void capi_visit_event(capi_envelope_event_t *out, capi_visit_t *visit, capi_even
         capi_event_complete(event, visit->click_id, capi_visit_address(visit),
                             capi_visit_agent(visit), capi_visit_page_url(visit), user_data);
     }
+    out->keys = capi_event_keys(event->body);
     out->json = capi_event_text(&out->json_len, event->body, visit->first->pool);
 }

@@ -190,6 +190,14 @@ static void check_set_aside(void)
     ck_assert_int_eq(claim(NOW + SEC(10))->count, 1);
 }
 
+static void check_opens_quietly(void)
+{
+    apr_status_t rv;
+
+    ck_assert_ptr_null(open_message(false, &rv));
+    ck_assert_int_eq(rv, APR_SUCCESS);
+}
+
 START_TEST(test_file_that_is_no_database_is_set_aside_with_a_message)
 {
     take_one("o1");
@@ -205,6 +213,57 @@ START_TEST(test_damaged_page_is_noticed_at_open)
     close_store();
     spoil(2 * 4096, 20 * 4096);
     check_set_aside();
+}
+END_TEST
+
+START_TEST(test_damage_found_in_use_is_set_aside_by_the_next_open)
+{
+    capi_envelope_t *envelope = envelope_at(NOW);
+
+    take_one("o1");
+    ck_assert(!capi_store_is_damaged(store));
+    ck_assert_int_eq(capi_store_checkpoint(store), APR_SUCCESS);
+    ck_assert_int_eq(capi_db_exec(store, "PRAGMA cache_size=0"), APR_SUCCESS);
+    spoil(2 * 4096, 20 * 4096);
+    capi_db_exec(store, "PRAGMA shrink_memory");
+    add_event(envelope, CAPI_SOURCE_RULE, "o3", ADDRESS, "");
+    capi_store_begin(store);
+    ck_assert_int_ne(capi_store_take(store, envelope, NOW, &tally, pool), APR_SUCCESS);
+    capi_store_rollback(store);
+    ck_assert(capi_store_is_damaged(store));
+    close_store();
+    check_set_aside();
+    close_store();
+    check_opens_quietly();
+}
+END_TEST
+
+/* A sender that was killed leaves its log and index behind. */
+START_TEST(test_reader_after_a_crash_of_the_writer_sees_what_was_committed)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    const char *original = store_file;
+    capi_store_t *writer = store;
+    apr_status_t rv;
+
+    take_one("o1");
+    store_file = apr_pstrcat(pool, store_dir, "/copy.db", NULL);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(apr_file_copy(apr_pstrcat(pool, original, ends[i], NULL),
+                                       apr_pstrcat(pool, store_file, ends[i], NULL),
+                                       APR_FPROT_FILE_SOURCE_PERMS, pool),
+                         APR_SUCCESS);
+    }
+    ck_assert_ptr_null(open_message(true, &rv));
+    ck_assert_int_eq(rv, APR_SUCCESS);
+    ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM events"), 1);
+    close_store();
+    unlink(apr_pstrcat(pool, store_file, "-shm", NULL));
+    open_message(true, &rv);
+    ck_assert_int_eq(rv, APR_SUCCESS);
+    ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM events"), 1);
+    close_store();
+    capi_store_close(writer);
 }
 END_TEST
 
@@ -283,6 +342,8 @@ int main(void)
     tcase_add_test(cases, test_file_name_with_an_escape_in_it_is_found_by_a_reader);
     tcase_add_test(cases, test_file_that_is_no_database_is_set_aside_with_a_message);
     tcase_add_test(cases, test_damaged_page_is_noticed_at_open);
+    tcase_add_test(cases, test_damage_found_in_use_is_set_aside_by_the_next_open);
+    tcase_add_test(cases, test_reader_after_a_crash_of_the_writer_sees_what_was_committed);
     tcase_add_test(cases, test_damaged_store_is_left_alone_by_a_reader);
     tcase_add_test(cases, test_store_of_a_newer_version_is_refused_and_kept);
     tcase_add_test(cases, test_unknown_driver_and_unusable_path_say_what_to_do);
