@@ -56,9 +56,12 @@ def victim(httpd, kind):
     return None
 
 
-def revive(httpd):
+def revive(httpd, orphans=()):
     """After the parent died its workers are orphans that hold the port: they go too."""
+    for pid in orphans:
+        httpd.kill(pid)
     httpd.kill_everything()
+    wait_for(lambda: not any(is_alive(pid) for pid in orphans), "the orphans to be gone")
     (httpd.run / "httpd.pid").unlink(missing_ok=True)
     httpd.start()
 
@@ -78,11 +81,11 @@ def test_kills_lose_nothing_that_was_acknowledged(make_httpd, api, mpm):
         time.sleep(random.uniform(0.02, 0.4))
         kind = random.choices(["sender", "worker", "parent", "all"], [10, 12, 2, 1])[0]
         if kind in ("parent", "all"):
-            parent = httpd.pid
+            parent, family = httpd.pid, httpd.workers()
             if kind == "parent" and parent:
                 os.kill(parent, signal.SIGKILL)
                 wait_for(lambda: not is_alive(parent), "the parent to die")
-            revive(httpd)
+            revive(httpd, family)
             kills += 1
             continue
         for pid in victim(httpd, kind):
