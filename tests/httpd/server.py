@@ -175,7 +175,7 @@ class Httpd:
         lines = [f"ServerRoot {self.root}", f"Listen 127.0.0.1:{self.port}",
                  "ServerName localhost", f"PidFile {self.run}/httpd.pid",
                  f"DefaultRuntimeDir {self.run}", f"User {self.USER}", f"Group {self.USER}",
-                 f"ErrorLog {self.error_log}", "LogLevel warn pinterest_capi:info",
+                 f"ErrorLog {self.error_log}", "LogLevel warn",
                  "GracefulShutdownTimeout 10", "Timeout 20", "KeepAliveTimeout 2"]
         for name in loads:
             if (MODULES / f"mod_{name}.so").exists():
@@ -204,6 +204,7 @@ class Httpd:
                   "</Directory>"]
         if self.module:
             lines.append(f"LoadModule pinterest_capi_module {BUILD}/mod_pinterest_capi.so")
+            lines.append("LogLevel warn pinterest_capi:info")
             lines.append(f"PinterestCapiSender {BUILD}/pinterest-capi-sender")
             lines.append(f"PinterestCapiStateDir {self.state}")
             if self.queue_size:
