@@ -63,55 +63,86 @@ static void *push_many(void *argument)
     return NULL;
 }
 
-static void run_threads(uint32_t first_producer, uint32_t each)
-{
+typedef struct {
     pthread_t threads[THREADS];
     work_t work[THREADS];
+} crew_t;
+
+static void start_crew(crew_t *crew, uint32_t first_producer, uint32_t each)
+{
     uint32_t i;
 
     for (i = 0; i < THREADS; i++) {
-        work[i] = (work_t){first_producer + i, each};
-        if (pthread_create(&threads[i], NULL, push_many, &work[i]) != 0) {
+        crew->work[i] = (work_t){first_producer + i, each};
+        if (pthread_create(&crew->threads[i], NULL, push_many, &crew->work[i]) != 0) {
             abort();
         }
     }
+}
+
+static void join_crew(crew_t *crew)
+{
+    int i;
+
     for (i = 0; i < THREADS; i++) {
-        pthread_join(threads[i], NULL);
+        pthread_join(crew->threads[i], NULL);
     }
 }
+
+/* The consumer's life: take what is there, give it back, sleep. */
+static void take_so_many(uint32_t count, uint32_t *expected)
+{
+    uint64_t cursor = 0;
+    uint32_t taken = 0;
+
+    while (taken < count) {
+        taken += take_all(&cursor, expected);
+        capi_queue_release(queue, cursor);
+        if (taken < count) {
+            sleep_unless_pushed();
+        }
+    }
+    ck_assert_uint_eq(stats_of(queue).pushed, count);
+    ck_assert_uint_eq(stats_of(queue).taken, count);
+    assert_wiped(queue);
+}
+
+START_TEST(test_threads_push_while_one_consumes)
+{
+    enum { EACH = 10000 };
+    uint32_t expected[THREADS] = {0};
+    crew_t crew;
+
+    start_crew(&crew, 0, EACH);
+    take_so_many(THREADS * EACH, expected);
+    join_crew(&crew);
+}
+END_TEST
 
 START_TEST(test_processes_and_threads_push_side_by_side)
 {
     enum { EACH = 4000 };
     uint32_t expected[PRODUCERS * THREADS] = {0};
-    uint32_t left = PRODUCERS * THREADS * EACH;
     pid_t children[PRODUCERS];
-    uint64_t cursor = 0;
     uint32_t i;
 
     for (i = 0; i < PRODUCERS; i++) {
         children[i] = fork();
         if (children[i] == 0) {
-            run_threads(i * THREADS, EACH);
+            crew_t crew;
+
+            start_crew(&crew, i * THREADS, EACH);
+            join_crew(&crew);
             _exit(0);
         }
     }
-    while (left > 0) {
-        left -= take_all(&cursor, expected);
-        capi_queue_release(queue, cursor);
-        if (left > 0) {
-            sleep_unless_pushed();
-        }
-    }
+    take_so_many(PRODUCERS * THREADS * EACH, expected);
     for (i = 0; i < PRODUCERS; i++) {
         int status;
 
         ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
         ck_assert_int_eq(status, 0);
     }
-    ck_assert_uint_eq(stats_of(queue).pushed, PRODUCERS * THREADS * EACH);
-    ck_assert_uint_eq(stats_of(queue).taken, PRODUCERS * THREADS * EACH);
-    assert_wiped(queue);
 }
 END_TEST
 
@@ -443,6 +474,7 @@ int main(void)
 {
     TCase *cases = tcase_create("queue_crash");
 
+    tcase_add_test(cases, test_threads_push_while_one_consumes);
     tcase_add_test(cases, test_processes_and_threads_push_side_by_side);
     tcase_add_test(cases, test_killed_producers_lose_nothing_accepted_and_tear_nothing);
     tcase_add_test(cases, test_lock_of_a_killed_producer_is_recovered);
