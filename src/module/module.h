@@ -204,7 +204,7 @@ capi_visit_t *capi_visit_of(const request_rec *r);
 
 int capi_visit_begin(request_rec *r);         /* post_read_request */
 int capi_visit_note_location(request_rec *r); /* translate_name, first */
-void capi_visit_settle(request_rec *r);       /* insert_filter */
+void capi_visit_settle(request_rec *r);       /* insert_filter, or an early end */
 
 /* PHP's own word, stronger than every signal. */
 void capi_visit_hear_consent(capi_visit_t *visit, capi_consent_state_t word);

@@ -225,8 +225,9 @@ void capi_response_insert(request_rec *r)
 }
 
 /* httpd threw the filters away to send an error or a redirect of its own; the headers of the program
- * that failed may still be there. */
+ * that failed may still be there. What was refused or redirected early settles here. */
 void capi_response_insert_error(request_rec *r)
 {
+    capi_visit_settle(r);
     capi_response_insert(r);
 }
