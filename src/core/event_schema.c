@@ -8,7 +8,7 @@
 #define ID_MAX      256
 #define LABEL_MAX   1024
 #define ITEM_TEXT   256
-#define LIST_MAX    500
+#define LIST_MAX    5000
 #define COUNT_MAX   1000000000
 #define APP_TEXT    200
 #define TEXT_100    100

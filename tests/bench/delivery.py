@@ -151,7 +151,7 @@ class Ours:
         return count / spent, resident
 
     def settled(self):
-        rows = self.httpd.sql("SELECT sum(count) AS n FROM counters WHERE what = 'delivered'")
+        rows = self.httpd.sql("SELECT sum(n) AS n FROM counters WHERE what = 'delivered'")
         return (rows[0]["n"] or 0) if rows else 0
 
 

@@ -170,7 +170,7 @@ def test_event_id_is_stable_and_a_reload_leaves_nothing(make_httpd, api):
         shopper.get("/thanks.php")
     delivered(api, "checkout")
     shopper.get("/thanks.php")
-    wait_for(lambda: httpd.sql("SELECT 1 FROM counters WHERE what = 'duplicate' AND count > 0"),
+    wait_for(lambda: httpd.sql("SELECT 1 FROM counters WHERE what = 'duplicate' AND n > 0"),
              "the reload to be counted as duplicate")
     assert [e["event_id"] for e in api.processed() if e["event_name"] == "checkout"] == \
         ["ord_10492_purchase"]

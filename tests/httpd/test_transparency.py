@@ -145,7 +145,8 @@ CacheRoot {root}/cache
 CacheEnable disk /
 CacheQuickHandler {quick}
 CacheIgnoreQueryString On
-CacheDefaultExpire 3600
+ExpiresActive On
+ExpiresDefault "access plus 1 hour"
 CacheHeader on
 PinterestCapiEvent page_visit
 """

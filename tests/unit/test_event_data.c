@@ -154,12 +154,12 @@ START_TEST(test_long_lists_are_cut)
     capi_event_t *event = NULL;
     const char *message;
 
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 6000; i++) {
         json_array_append_new(ids, json_integer(i));
     }
     ck_assert_int_eq(capi_event_parse(&event, &message, input, &rules, pool), APR_SUCCESS);
     ids = json_object_get(json_object_get(event->body, "custom_data"), "content_ids");
-    ck_assert_uint_eq(json_array_size(ids), 500);
+    ck_assert_uint_eq(json_array_size(ids), 5000);
     ck_assert_ptr_nonnull(strstr(event->warning, "content_ids"));
     json_decref(input);
 }
