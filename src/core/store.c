@@ -373,7 +373,6 @@ static apr_status_t try_open(capi_store_t **opened, const char **message, const 
     }
     if (rv == APR_SUCCESS) {
         *opened = store;
-        *message = read_only ? NULL : *message;
         return rv;
     }
     *message = apr_pstrdup(p, said);
@@ -399,7 +398,9 @@ apr_status_t capi_store_open(capi_store_t **opened, const char **message, const 
         return try_open(opened, message, driver, params, read_only, p);
     }
     if (read_only) {
-        rv = try_open(opened, message, driver, params, true, p);
+        const char *first_said = NULL;
+
+        rv = try_open(opened, &first_said, driver, params, true, p);
         /* A sender that starts or ends just now makes or removes the log between two looks. */
         return rv == APR_SUCCESS ? rv : try_open(opened, message, driver, params, true, p);
     }

@@ -93,6 +93,8 @@
 
 /* --- connection and meta --- */
 
+/* In ms. apr_dbd asks sixteen times more, with pauses of 100 ms: a locked store must not keep the
+ * sender from hearing a signal for long. */
 #define SQL_PRAGMA_BUSY  "PRAGMA busy_timeout=250"
 #define SQL_PRAGMA_WAL   "PRAGMA journal_mode=WAL"
 #define SQL_PRAGMA_FULL  "PRAGMA synchronous=FULL"

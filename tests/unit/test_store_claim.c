@@ -198,6 +198,50 @@ START_TEST(test_rolled_back_claim_gives_its_events_back)
 }
 END_TEST
 
+START_TEST(test_rolled_back_claim_is_found_again_while_another_batch_is_open)
+{
+    capi_batch_t *batch;
+
+    take_events(0, 3, NOW);
+    claim_most(NOW, 1, CAPI_BATCH_BYTES);
+    capi_store_begin(store);
+    ck_assert_int_eq(
+        capi_store_claim(&batch, store, destination_no(0), NOW, 1, CAPI_BATCH_BYTES, pool),
+        APR_SUCCESS);
+    capi_store_rollback(store);
+    batch = claim(NOW);
+    ck_assert_int_eq(batch->count, 2);
+    ck_assert_str_eq(batch->events[0].event_id, "e1");
+}
+END_TEST
+
+START_TEST(test_event_retried_at_once_is_found_while_another_batch_is_open)
+{
+    capi_batch_t *batch;
+
+    take_events(0, 3, NOW);
+    batch = claim_most(NOW, 1, CAPI_BATCH_BYTES);
+    claim_most(NOW, 1, CAPI_BATCH_BYTES);
+    capi_store_begin(store);
+    capi_store_retry(store, &batch->events[0], batch->request, "reset", NOW, NOW);
+    ck_assert_int_eq(capi_store_commit(store), APR_SUCCESS);
+    ck_assert_int_eq(claim(NOW)->count, 2);
+}
+END_TEST
+
+START_TEST(test_unclaimed_in_a_transaction_that_fails_stays_unclaimed)
+{
+    capi_batch_t *batch;
+
+    take_events(0, 2, NOW);
+    batch = claim(NOW);
+    capi_store_begin(store);
+    capi_store_unclaim(store, batch->events, batch->count);
+    capi_store_rollback(store);
+    ck_assert_int_eq(claim(NOW)->count, 2);
+}
+END_TEST
+
 START_TEST(test_rolled_back_settlement_can_be_made_again)
 {
     capi_batch_t *batch;
@@ -308,6 +352,9 @@ int main(void)
     tcase_add_test(cases, test_guide_wire_says_the_name_as_it_came);
     tcase_add_test(cases, test_backlog_counts_what_is_due_and_unclaimed_and_says_when_to_look_next);
     tcase_add_test(cases, test_rolled_back_claim_gives_its_events_back);
+    tcase_add_test(cases, test_rolled_back_claim_is_found_again_while_another_batch_is_open);
+    tcase_add_test(cases, test_event_retried_at_once_is_found_while_another_batch_is_open);
+    tcase_add_test(cases, test_unclaimed_in_a_transaction_that_fails_stays_unclaimed);
     tcase_add_test(cases, test_rolled_back_settlement_can_be_made_again);
     tcase_add_test(cases, test_failed_statement_spoils_its_transaction_and_no_other);
     tcase_add_test(cases, test_crash_with_a_batch_in_flight_makes_it_due_and_says_so);

@@ -133,12 +133,19 @@ START_TEST(test_counters_are_apart_by_hour_and_written_by_commit_alone)
     ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM counters WHERE what = 'received'"), 2);
     ck_assert_int_eq(sql_int("SELECT MAX(n) FROM counters WHERE what = 'received'"), 2);
     capi_store_begin(store);
+    add_event(envelope, CAPI_SOURCE_RULE, "late", ADDRESS, "");
+    capi_store_take(store, envelope, NOW + SEC(3599), &tally, pool);
+    envelope->events[0].event_id = "later";
+    capi_store_take(store, envelope, NOW + SEC(7200), &tally, pool);
+    ck_assert_int_eq(capi_store_commit(store), APR_SUCCESS);
+    ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM counters WHERE what = 'received'"), 3);
+    capi_store_begin(store);
     add_event(envelope, CAPI_SOURCE_RULE, "e4", ADDRESS, "");
     capi_store_take(store, envelope, NOW, &tally, pool);
     capi_store_rollback(store);
-    ck_assert_int_eq(counter("received"), 3);
+    ck_assert_int_eq(counter("received"), 5);
     take_one("e5", NOW, false);
-    ck_assert_int_eq(counter("received"), 4);
+    ck_assert_int_eq(counter("received"), 6);
 }
 END_TEST
 

@@ -45,7 +45,7 @@ START_TEST(test_store_is_durable_and_erases_what_it_deletes)
     ck_assert_str_eq(sql("PRAGMA journal_mode"), "wal");
     ck_assert_int_eq(sql_int("PRAGMA synchronous"), 2);
     ck_assert_int_eq(sql_int("PRAGMA secure_delete"), 1);
-    ck_assert_int_eq(sql_int("PRAGMA busy_timeout"), 5000);
+    ck_assert_int_eq(sql_int("PRAGMA busy_timeout"), 250);
     ck_assert_int_eq(sql_int("SELECT value FROM meta WHERE name = 'schema_version'"),
                      CAPI_SCHEMA_VERSION);
 }

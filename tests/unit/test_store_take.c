@@ -130,6 +130,7 @@ START_TEST(test_within_one_source_the_first_word_stands_and_later_ones_add)
 {
     capi_envelope_t *first = envelope_at(NOW);
     capi_envelope_t *second = envelope_at(NOW);
+    capi_batch_t *batch;
     const char *text;
 
     add_event(first, CAPI_SOURCE_RULE, "o1", ADDRESS, "\"custom_data\":{\"value\":\"1\"}");
@@ -137,10 +138,14 @@ START_TEST(test_within_one_source_the_first_word_stands_and_later_ones_add)
               "\"custom_data\":{\"value\":\"2\",\"order_id\":\"7\"}");
     take(first, NOW);
     take(second, NOW);
-    text = claim(NOW + SEC(10))->events[0].text;
+    ck_assert_int_eq(sql_int("SELECT match_keys FROM outbox"),
+                     sql_int("SELECT match_keys FROM events"));
+    batch = claim(NOW + SEC(10));
+    text = batch->events[0].text;
     ck_assert_ptr_nonnull(strstr(text, "\"value\":\"1\""));
     ck_assert_ptr_nonnull(strstr(text, "\"order_id\":\"7\""));
     ck_assert_ptr_nonnull(strstr(text, EM));
+    ck_assert(batch->events[0].keys & CAPI_KEY_BIT(CAPI_KEY_EM));
     ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM layers"), 0);
 }
 END_TEST

@@ -255,6 +255,33 @@ START_TEST(test_detached_event_follows_its_contexts_denial)
 }
 END_TEST
 
+START_TEST(test_waiting_detached_event_takes_consent_from_the_context_that_comes)
+{
+    static const capi_consent_state_t contexts[] = {CAPI_CONSENT_GRANTED, CAPI_CONSENT_DENIED};
+    static const int counts[] = {1, 0};
+
+    for (int i = 0; i < 2; i++) {
+        apr_time_t at = NOW + SEC(1000 * i);
+        const char *key = apr_psprintf(pool, "bind-%d", i);
+        capi_envelope_t *hook = webhook_at(at, apr_psprintf(pool, "o%d", i));
+        capi_envelope_t *visitor = visitor_at(at, NULL, NULL);
+
+        hook->events[0].context = key;
+        set_consent(hook, counts[i] ? CAPI_CONSENT_UNKNOWN : CAPI_CONSENT_GRANTED, "default");
+        take(hook, at);
+        visitor->session_key = apr_psprintf(pool, "session-%d", i);
+        set_consent(visitor, contexts[i], "default");
+        add_bind(visitor, key, true);
+        take(visitor, at);
+        ck_assert_int_eq(claim(at + SEC(10))->count, counts[i]);
+    }
+    ck_assert_int_eq(sql_int("SELECT consent FROM events WHERE event_id = 'o0'"),
+                     CAPI_CONSENT_GRANTED);
+    ck_assert_int_eq(sql_int("SELECT state FROM events WHERE event_id = 'o1'"),
+                     CAPI_STATE_SUPPRESSED);
+}
+END_TEST
+
 START_TEST(test_first_bind_stands_and_later_ones_add_what_is_missing)
 {
     capi_envelope_t *second = visitor_at(NOW + 1, "other", "{\"em\":[\"" EM "\"]}");
@@ -341,6 +368,7 @@ int main(void)
     tcase_add_test(cases, test_bind_that_comes_first_does_not_cut_the_merge_window_short);
     tcase_add_test(cases, test_detached_event_goes_on_alone_after_two_minutes);
     tcase_add_test(cases, test_detached_event_follows_its_contexts_denial);
+    tcase_add_test(cases, test_waiting_detached_event_takes_consent_from_the_context_that_comes);
     tcase_add_test(cases, test_first_bind_stands_and_later_ones_add_what_is_missing);
     tcase_add_test(cases, test_server_takes_a_browsers_bind_and_a_browser_never_the_servers);
     tcase_add_test(cases, test_bind_of_a_request_without_a_visit_makes_one);
