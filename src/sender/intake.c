@@ -136,7 +136,7 @@ static void finish_batch(capi_sender_t *sender, capi_inlet_t *inlet, uint64_t cu
 static bool drain_inlet(capi_sender_t *sender, capi_inlet_t *inlet)
 {
     capi_intake_t tally = {0};
-    apr_pool_t *batch_pool;
+    apr_pool_t *record_pool;
     apr_status_t rv = APR_SUCCESS;
     uint64_t cursor = 0;
     int taken = 0;
@@ -145,9 +145,10 @@ static bool drain_inlet(capi_sender_t *sender, capi_inlet_t *inlet)
         capi_store_failed(sender, "begin a transaction");
         return false;
     }
-    apr_pool_create(&batch_pool, sender->pool);
+    apr_pool_create(&record_pool, sender->pool);
     while (taken < inlet->limit && rv == APR_SUCCESS) {
-        rv = take_record(sender, inlet, &cursor, &tally, batch_pool);
+        apr_pool_clear(record_pool);
+        rv = take_record(sender, inlet, &cursor, &tally, record_pool);
         taken += rv == APR_SUCCESS;
     }
     inlet->taken_at = capi_ticks();
@@ -170,7 +171,7 @@ static bool drain_inlet(capi_sender_t *sender, capi_inlet_t *inlet)
         capi_store_rollback(sender->store);
         step_back(sender, inlet, taken);
     }
-    apr_pool_destroy(batch_pool);
+    apr_pool_destroy(record_pool);
     return rv == APR_SUCCESS;
 }
 
