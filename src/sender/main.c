@@ -222,6 +222,7 @@ int main(int argc, const char *const argv[])
     static capi_sender_t sender;
     capi_sender_config_t *config;
     const char *message;
+    int status = EXIT_FAILURE;
 
     harden();
     tune_memory();
@@ -235,12 +236,16 @@ int main(int argc, const char *const argv[])
     if (!sender.pool || sender.signal_fd < 0) {
         return EXIT_FAILURE;
     }
-    if (capi_config_load(&config, &message, sender.pool) != APR_SUCCESS) {
-        capi_log(CAPI_LOG_ERR, "PCAPI103: the sender does not start: %s", message);
-        return EXIT_FAILURE;
+    if (capi_config_load(&config, &message, sender.pool) == APR_SUCCESS) {
+        capi_log_init(config->log_level);
+        sender.config = config;
+        sender.tokens = capi_tokens_load(config, sender.pool);
+        status = run(&sender);
     }
-    capi_log_init(config->log_level);
-    sender.config = config;
-    sender.tokens = capi_tokens_load(config, sender.pool);
-    return run(&sender);
+    else {
+        capi_log(CAPI_LOG_ERR, "PCAPI103: the sender does not start: %s", message);
+    }
+    apr_pool_destroy(sender.pool);
+    apr_terminate();
+    return status;
 }

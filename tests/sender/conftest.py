@@ -54,7 +54,8 @@ class Feed:
         command = [str(BUILD / "tests/feed"), str(self.queue_file), str(site.queue_size)]
         if VALGRIND:
             command += ["/usr/bin/valgrind", "-q", "--leak-check=full", "--error-exitcode=99",
-                        "--errors-for-leak-kinds=definite", f"--log-file={site.root}/valgrind.%p"]
+                        "--errors-for-leak-kinds=definite", "--show-leak-kinds=definite",
+                        f"--log-file={site.root}/valgrind.%p"]
         command.append(str(BUILD / "pinterest-capi-sender"))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True)

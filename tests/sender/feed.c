@@ -148,6 +148,7 @@ static void encode(capi_record_t *record, char **words, const char *id, apr_pool
                                    .sent_as = "checkout",
                                    .event_id = id,
                                    .is_named = true,
+                                   .keys = CAPI_KEY_BIT(CAPI_KEY_EM),
                                    .event_time = apr_time_sec(now)};
     capi_envelope_t envelope = {
         .settings = {.account = words[3],

@@ -47,7 +47,7 @@ def test_durable_means_in_the_store(site, sink):
     feed, _ = site.start()
     assert feed.is_durable(feed.push(100, "a"))
     assert len(site.states()) == 100
-    assert feed.used() == 0
+    wait_for(lambda: feed.used() == 0, "the room to be given back")
 
 
 def test_started_by_hand_it_says_who_should(folder):
