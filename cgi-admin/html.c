@@ -197,6 +197,19 @@ void html_count(html_t *html, json_int_t number)
     }
 }
 
+void html_size(html_t *html, json_int_t bytes)
+{
+    if (bytes < 1024) {
+        html_put(html, "%ld bytes", (long)bytes);
+    }
+    else if (bytes < 1024 * 1024) {
+        html_put(html, "%ld KiB", (long)(bytes / 1024));
+    }
+    else {
+        html_put(html, "%ld MiB", (long)(bytes / (1024 * 1024)));
+    }
+}
+
 static void put_time(html_t *html, json_int_t seconds, bool is_short)
 {
     time_t when = (time_t)seconds;

@@ -27,6 +27,9 @@ void html_cut(html_t *html, const char *text, apr_size_t max);
 /* 1234567 as 1,234,567. */
 void html_count(html_t *html, json_int_t number);
 
+/* A number of bytes: `183 KiB`, `64 MiB`. */
+void html_size(html_t *html, json_int_t bytes);
+
 /* Unix seconds as <time>: `23 Nov 2026, 21:07:00`, all of it UTC. */
 void html_time(html_t *html, json_int_t seconds);
 

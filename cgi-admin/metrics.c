@@ -46,7 +46,7 @@ static const char *samples(const char *name, const char *label, const json_t *ob
 
     json_object_foreach((json_t *)(uintptr_t)object, key, value)
     {
-        if (json_is_integer(value)) {
+        if (json_is_integer(value) && strcmp(key, "total") != 0) {
             text =
                 apr_psprintf(p, "%spinterest_capi_%s{%s=\"%s\"} %" APR_INT64_T_FMT "\n", text, name,
                              label, label_value(key, p), (apr_int64_t)json_integer_value(value));
@@ -107,7 +107,7 @@ const char *metrics_text(const json_t *status, apr_pool_t *p)
                        samples("events_24h", "outcome", json_object_get(root, "last_24h"),
                                "Events of the last 24 hours by outcome.", p),
                        samples("waiting", "state", json_object_get(root, "waiting"),
-                               "Events that are not settled, by state; total is their sum.", p),
+                               "Events that are not settled, by state.", p),
                        gauge("oldest_waiting_seconds", "Age of the oldest event that waits.",
                              age > 0 ? age : 0, p),
                        accounts_text(json_object_get(root, "accounts"), p),

@@ -29,6 +29,8 @@ static const char sprite[] =
     "<path d=\"M6.2 6.4a1.9 1.9 0 1 1 2.6 1.7c-.5.2-.8.5-.8 1.1M8 11.2v.1\"/></symbol>"
     "<symbol id=\"i-expired\" viewBox=\"0 0 16 16\"><path d=\"M4 2h8M4 14h8M5 2c0 4 6 8 6 12M11 "
     "2c0 4-6 8-6 12\"/></symbol>"
+    "<symbol id=\"i-idle\" viewBox=\"0 0 16 16\"><circle cx=\"8\" cy=\"8\" r=\"6.5\"/>"
+    "<path d=\"M5.5 8h5\"/></symbol>"
     "<symbol id=\"i-search\" viewBox=\"0 0 16 16\"><circle cx=\"7\" cy=\"7\" r=\"4.5\"/>"
     "<path d=\"m10.5 10.5 3.5 3.5\"/></symbol>"
     "<symbol id=\"i-back\" viewBox=\"0 0 16 16\"><path d=\"M14 8H3M7 4 3 8l4 4\"/></symbol>"
@@ -116,9 +118,4 @@ void piece_badge(html_t *html, const char *state)
     html_put(html, "<span class=\"badge is-%s\">", state);
     piece_icon(html, state);
     html_put(html, "%s</span>", state);
-}
-
-void piece_account(html_t *html, const char *account)
-{
-    html_put(html, "<span class=\"mono\">%s</span>", account);
 }

@@ -32,6 +32,5 @@ void section_deliveries(html_t *html, const cgi_request_t *request, const json_t
 /* Small pieces that several of them use. */
 void piece_icon(html_t *html, const char *name);
 void piece_badge(html_t *html, const char *state); /* a state as icon and word */
-void piece_account(html_t *html, const char *account);
 
 #endif

@@ -22,17 +22,16 @@
     button.setAttribute('aria-label', isPaused ? 'Resume live updates' : 'Pause live updates');
   };
 
-  /* What somebody types, selects or reads by keyboard must not be pulled away. */
+  const filled = () => new URLSearchParams(new FormData(document.querySelector('.filters') ||
+    undefined)).toString();
+  let asServed = filled();
+
+  /* What somebody types, selects or reaches by keyboard must not be pulled away. */
   const isBusy = () => {
     const main = document.querySelector('main');
     const active = document.activeElement;
     const selection = document.getSelection();
-    const changed = [...main.querySelectorAll('input, select')].some((field) =>
-      field.matches('select')
-        ? ![...field.options].every((option) => option.selected === option.defaultSelected ||
-            field.value === '' && !field.querySelector('[selected]'))
-        : field.value !== field.defaultValue);
-    return changed || (active !== main && main.contains(active)) ||
+    return filled() !== asServed || (active !== main && main.contains(active)) ||
       (selection && !selection.isCollapsed && main.contains(selection.anchorNode));
   };
 
@@ -45,6 +44,7 @@
     }
     const scrolled = [...main.querySelectorAll('.scroll')].map((box) => box.scrollLeft);
     main.replaceChildren(...fresh.childNodes);
+    asServed = filled();
     main.querySelectorAll('.scroll').forEach((box, i) => { box.scrollLeft = scrolled[i] || 0; });
     const time = document.querySelector('footer time');
     const freshTime = next.querySelector('footer time');

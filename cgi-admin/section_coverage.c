@@ -52,9 +52,9 @@ static const char *percent_text(char *text, apr_size_t room, json_int_t count, j
 
 static void put_cell(html_t *html, const json_t *key, json_int_t events)
 {
-    json_int_t count = model_number(key, "count");
+    json_int_t count = model_number(key, "count") < events ? model_number(key, "count") : events;
     int shade = events > 0 ? (int)((10 * count + events / 2) / events) : 0;
-    char text[8];
+    char text[24];
 
     html_put(html, "<td class=\"key shade-%d%s\">", count > 0 && shade == 0 ? 1 : shade,
              count == 0 ? " is-zero" : "");

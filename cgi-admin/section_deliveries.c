@@ -142,7 +142,8 @@ static void put_consent(html_t *html, const json_t *delivery)
 {
     const json_t *consent = json_object_get(delivery, "consent");
 
-    html_put(html, "<td role=\"cell\" data-label=\"Consent\">%s", model_text(consent, "state"));
+    html_put(html, "<td role=\"cell\" data-label=\"Consent\" class=\"consent\">%s",
+             model_text(consent, "state"));
     if (model_has(consent, "signal")) {
         html_put(html, "<span class=\"note\">by %s</span>", model_text(consent, "signal"));
     }
@@ -228,13 +229,13 @@ static void put_table(html_t *html, const json_t *rows)
     /* Roles are said again because the narrow layout takes the table's display away. */
     html_raw(html, "<table class=\"deliveries\" role=\"table\" aria-labelledby=\"deliveries\">"
                    "<thead role=\"rowgroup\"><tr role=\"row\">"
-                   "<th role=\"columnheader\" scope=\"col\">Event</th>"
-                   "<th role=\"columnheader\" scope=\"col\">State</th>"
-                   "<th role=\"columnheader\" scope=\"col\">Happened</th>"
-                   "<th role=\"columnheader\" scope=\"col\">Source</th>"
-                   "<th role=\"columnheader\" scope=\"col\">Consent</th>"
-                   "<th role=\"columnheader\" scope=\"col\">Match keys</th>"
-                   "<th role=\"columnheader\" scope=\"col\">Answer</th>"
+                   "<th role=\"columnheader\" scope=\"col\" class=\"event\">Event</th>"
+                   "<th role=\"columnheader\" scope=\"col\" class=\"state\">State</th>"
+                   "<th role=\"columnheader\" scope=\"col\" class=\"when\">Happened (UTC)</th>"
+                   "<th role=\"columnheader\" scope=\"col\" class=\"source\">Source</th>"
+                   "<th role=\"columnheader\" scope=\"col\" class=\"consent\">Consent</th>"
+                   "<th role=\"columnheader\" scope=\"col\" class=\"keys\">Match keys</th>"
+                   "<th role=\"columnheader\" scope=\"col\" class=\"answer\">Answer</th>"
                    "</tr></thead><tbody role=\"rowgroup\">\n");
     for (i = 0; i < json_array_size(rows); i++) {
         put_row(html, json_array_get(rows, i));

@@ -43,7 +43,7 @@ static void put_total(html_t *html, const char *state, const char *label, json_i
     html_put(html, "<li class=\"total is-%s%s\"><span class=\"label\">", state,
              number == 0 ? " is-zero" : "");
     piece_icon(html, state);
-    html_put(html, "%s</span><strong>", label);
+    html_put(html, "<a href=\"?state=%s#deliveries\">%s</a></span><strong>", state, label);
     html_count(html, number);
     html_put(html, "</strong><span class=\"note\">%s</span></li>", note);
 }

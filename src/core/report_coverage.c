@@ -44,13 +44,14 @@ static void add_sum(sums_t *sums, const char *name, const char *what, apr_int64_
     }
 }
 
-/* {"count", "percent"} with one digit behind the point. */
+/* {"count", "percent"} with one digit behind the point. Counters of an hour that retention took
+ * apart may not add up: never more than all. */
 static json_t *share(json_int_t count, json_int_t events)
 {
     double percent = events > 0 ? 100.0 * (double)count / (double)events : 0;
     double tenths = (double)(json_int_t)(percent * 10 + 0.5);
 
-    return json_pack("{s:I, s:f}", "count", count, "percent", tenths / 10);
+    return json_pack("{s:I, s:f}", "count", count, "percent", tenths > 1000 ? 100 : tenths / 10);
 }
 
 /* Every key has its share, zero where no event had it. */

@@ -18,11 +18,15 @@ static json_int_t number(const json_t *object, const char *name)
     return json_integer_value(json_object_get(object, name));
 }
 
-/* "1 event", "12 events". */
+/* "1 event", "1,200 events". */
 static const char *events_text(json_int_t count, apr_pool_t *p)
 {
-    return apr_psprintf(p, "%" APR_INT64_T_FMT " event%s", (apr_int64_t)count,
-                        count == 1 ? "" : "s");
+    const char *text = "";
+
+    for (; count >= 1000; count /= 1000) {
+        text = apr_psprintf(p, ",%03d%s", (int)(count % 1000), text);
+    }
+    return apr_psprintf(p, "%d%s event%s", (int)count, text, count == 1 && !*text ? "" : "s");
 }
 
 static const char *capitalised(const char *text, apr_pool_t *p)

@@ -34,6 +34,7 @@ class Store:
     def __init__(self, path, wal=True):
         self.path = pathlib.Path(path)
         self.db = sqlite3.connect(self.path, isolation_level=None)
+        self.db.execute("PRAGMA synchronous=OFF")
         if wal:
             self.db.execute("PRAGMA journal_mode=WAL")
         for sql in schema():

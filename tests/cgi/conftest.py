@@ -1,0 +1,85 @@
+"""The built CGI, run as httpd runs it: a process with an environment."""
+
+import dataclasses
+import html.parser
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from store import Store, TOP
+
+PROGRAM = pathlib.Path(os.environ.get("CAPI_CGI", TOP / "build/pinterest-capi.cgi"))
+
+
+@dataclasses.dataclass
+class Answer:
+    status: int
+    headers: dict
+    body: bytes
+    log: str
+
+    @property
+    def text(self):
+        return self.body.decode("utf-8")
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Cgi:
+    def __init__(self, store=None):
+        self.store = store
+
+    def __call__(self, path="/", query="", method="GET", **environment):
+        given = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query,
+                 "SCRIPT_NAME": "/pinterest-capi", "REQUEST_URI": "/pinterest-capi" + path,
+                 "GATEWAY_INTERFACE": "CGI/1.1", **environment}
+        if self.store:
+            given.setdefault("PINTEREST_CAPI_STORE", f"sqlite3 {self.store}")
+            given.setdefault("PINTEREST_CAPI_ADMIN", "On")
+            given.setdefault("PINTEREST_CAPI_RETENTION", "30")
+        done = subprocess.run([PROGRAM], env=given, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=60)
+        assert done.returncode == 0, done.stderr.decode()
+        head, _, body = done.stdout.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode("ascii").split("\r\n"))
+        return Answer(int(headers["Status"][:3]), headers, body, done.stderr.decode())
+
+
+class Page(html.parser.HTMLParser):
+    """What a page says: every tag with its attributes, and the text between them."""
+
+    def __init__(self, markup):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(markup)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "store.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cgi(store):
+    return Cgi(store.path)
