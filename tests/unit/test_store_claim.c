@@ -202,14 +202,16 @@ START_TEST(test_rolled_back_claim_is_found_again_while_another_batch_is_open)
 {
     capi_batch_t *batch;
 
-    take_events(0, 3, NOW);
-    claim_most(NOW, 1, CAPI_BATCH_BYTES);
+    take_events(0, 1, NOW);
+    take_events(1, 1, NOW + 1);
+    take_events(2, 1, NOW + 2);
+    claim_most(NOW + 3, 1, CAPI_BATCH_BYTES);
     capi_store_begin(store);
     ck_assert_int_eq(
-        capi_store_claim(&batch, store, destination_no(0), NOW, 1, CAPI_BATCH_BYTES, pool),
+        capi_store_claim(&batch, store, destination_no(0), NOW + 3, 2, CAPI_BATCH_BYTES, pool),
         APR_SUCCESS);
     capi_store_rollback(store);
-    batch = claim(NOW);
+    batch = claim(NOW + 3);
     ck_assert_int_eq(batch->count, 2);
     ck_assert_str_eq(batch->events[0].event_id, "e1");
 }
