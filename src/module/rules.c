@@ -1,9 +1,7 @@
 #include "module.h"
-
-#include "text.h"
+#include "rule_keys.h"
 
 #include <apr_atomic.h>
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 APLOG_USE_MODULE(pinterest_capi);
@@ -13,27 +11,6 @@ APLOG_USE_MODULE(pinterest_capi);
 
 #define GROUPS 10 /* $0 to $9 */
 
-/* What a key's text becomes in the event. */
-typedef enum { KIND_TEXT, KIND_IDS, KIND_SUM, KIND_CONTENTS } kind_t;
-
-typedef struct {
-    const char *name;
-    kind_t kind;
-    bool is_custom; /* a member of custom_data */
-    bool is_whole;  /* one function that comes out empty empties the whole value */
-} rule_key_t;
-
-static const rule_key_t keys[] = {
-    {"event_id", KIND_TEXT, false, true},     {"order_id", KIND_TEXT, false, true},
-    {"context", KIND_TEXT, false, true},      {"event_source_url", KIND_TEXT, false, false},
-    {"value", KIND_TEXT, true, false},        {"currency", KIND_TEXT, true, false},
-    {"content_ids", KIND_IDS, true, false},   {"num_items", KIND_SUM, true, false},
-    {"contents", KIND_CONTENTS, true, false}, {"search_string", KIND_TEXT, true, false},
-    {"content_name", KIND_TEXT, true, false}, {"content_category", KIND_TEXT, true, false},
-    {"content_brand", KIND_TEXT, true, false}};
-
-#define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
-
 /* A piece of a value: a literal (with $1 … in it), or one %{…}. */
 typedef struct {
     const ap_expr_info_t *expr;
@@ -41,7 +18,7 @@ typedef struct {
 } piece_t;
 
 typedef struct {
-    const rule_key_t *key;
+    const capi_rule_key_t *key;
     apr_array_header_t *pieces; /* piece_t; a single one where emptiness of parts does not matter */
 } value_t;
 
@@ -57,29 +34,6 @@ struct capi_rule_t {
 };
 
 /* --- reading --- */
-
-static const char *known_keys(apr_pool_t *p)
-{
-    const char *text = "";
-    apr_size_t i;
-
-    for (i = 0; i < KEY_COUNT; i++) {
-        text = apr_pstrcat(p, text, " ", keys[i].name, NULL);
-    }
-    return text;
-}
-
-static const rule_key_t *find_key(const char *name, apr_size_t len)
-{
-    apr_size_t i;
-
-    for (i = 0; i < KEY_COUNT; i++) {
-        if (strlen(keys[i].name) == len && memcmp(keys[i].name, name, len) == 0) {
-            return &keys[i];
-        }
-    }
-    return NULL;
-}
 
 static const ap_expr_info_t *parse_expr(const char **message, cmd_parms *cmd, const char *word,
                                         const char *text, bool is_condition)
@@ -152,7 +106,8 @@ static bool parse_pieces(apr_array_header_t *pieces, const char **message, cmd_p
 static bool parse_value(capi_rule_t *rule, const char **message, cmd_parms *cmd, const char *word)
 {
     const char *equals = strchr(word, '=');
-    const rule_key_t *key = equals ? find_key(word, (apr_size_t)(equals - word)) : NULL;
+    const capi_rule_key_t *key =
+        equals ? capi_rule_key_find(word, (apr_size_t)(equals - word)) : NULL;
     const ap_expr_info_t *expr;
     value_t *value;
 
@@ -160,7 +115,7 @@ static bool parse_value(capi_rule_t *rule, const char **message, cmd_parms *cmd,
         *message = apr_psprintf(cmd->pool,
                                 CAPI_DIR_EVENT ": '%s' does not begin with a known KEY=: "
                                                "write one of%s, or when=",
-                                word, known_keys(cmd->pool));
+                                word, capi_rule_key_list(cmd->pool));
         return false;
     }
     expr = parse_expr(message, cmd, word, equals + 1, false);
@@ -273,131 +228,6 @@ static const char *eval_value(evaluation_t *evaluation, const value_t *value, ap
     return *text ? text : NULL;
 }
 
-/* A member, unless the text is not UTF-8: then it is left out, as anything that cannot be said. */
-static void set_text(json_t *object, const char *name, const char *text)
-{
-    json_t *value = json_string(text);
-
-    if (value) {
-        json_object_set_new(object, name, value);
-    }
-}
-
-static char *trim(char *text)
-{
-    char *end = text + strlen(text);
-
-    while (end > text && apr_isspace(end[-1])) {
-        *--end = '\0';
-    }
-    return text + strspn(text, " \t");
-}
-
-static json_t *make_ids(const char *text, apr_pool_t *p)
-{
-    json_t *ids = json_array();
-    char *rest = NULL;
-    char *id;
-
-    for (id = apr_strtok(apr_pstrdup(p, text), ",", &rest); id; id = apr_strtok(NULL, ",", &rest)) {
-        json_t *said = json_string(trim(id));
-
-        if (said && json_string_length(said) > 0) {
-            json_array_append_new(ids, said);
-        }
-        else {
-            json_decref(said);
-        }
-    }
-    return ids;
-}
-
-/* NULL where a part is no number: a count that is half guessed is none. */
-static json_t *make_sum(const char *text)
-{
-    apr_int64_t sum = 0;
-
-    while (*text) {
-        char *end;
-        apr_int64_t part = apr_strtoi64(text, &end, 10);
-
-        if (end == text || part < 0 || part > INT32_MAX) {
-            return NULL;
-        }
-        sum += part;
-        text = end + strspn(end, ", ");
-        if (*text && end + strspn(end, " ") == text && *end != ',') {
-            return NULL;
-        }
-    }
-    return json_integer(sum);
-}
-
-/* ID;QUANTITY;PRICE */
-static json_t *make_content(char *line)
-{
-    json_t *content = json_object();
-    char *quantity = strchr(line, ';');
-    char *price = quantity ? strchr(quantity + 1, ';') : NULL;
-
-    if (quantity) {
-        *quantity++ = '\0';
-    }
-    if (price) {
-        *price++ = '\0';
-    }
-    if (*line) {
-        set_text(content, "id", line);
-    }
-    if (quantity && *quantity) {
-        json_object_set_new(content, "quantity", json_integer(apr_atoi64(quantity)));
-    }
-    if (price && *price) {
-        set_text(content, "item_price", price);
-    }
-    return content;
-}
-
-static json_t *make_contents(const char *text, apr_pool_t *p)
-{
-    json_t *contents = json_array();
-    char *rest = NULL;
-    char *line;
-
-    for (line = apr_strtok(apr_pstrdup(p, text), ",", &rest); line;
-         line = apr_strtok(NULL, ",", &rest)) {
-        json_array_append_new(contents, make_content(trim(line)));
-    }
-    return contents;
-}
-
-static void set_value(json_t *event, const rule_key_t *key, const char *text, apr_pool_t *p)
-{
-    json_t *object = event;
-    json_t *made = NULL;
-
-    if (key->is_custom) {
-        object = json_object_get(event, "custom_data");
-    }
-    switch (key->kind) {
-    case KIND_TEXT:
-        set_text(object, key->name, text);
-        return;
-    case KIND_IDS:
-        made = make_ids(text, p);
-        break;
-    case KIND_SUM:
-        made = make_sum(text);
-        break;
-    case KIND_CONTENTS:
-        made = make_contents(text, p);
-        break;
-    }
-    if (made) {
-        json_object_set_new(object, key->name, made);
-    }
-}
-
 /* Once a process and rule: a rule that fails does so for every request. */
 static void note_failure(evaluation_t *evaluation)
 {
@@ -436,13 +266,14 @@ static json_t *make_event(capi_rule_t *rule, request_rec *view, apr_pool_t *p)
     if (!is_wanted(&evaluation)) {
         return NULL;
     }
-    event = json_pack("{s:s, s:{}}", "event_name", rule->name, "custom_data");
+    event = json_object();
+    json_object_set_new(event, "event_name", json_string(rule->name));
     for (i = 0; i < rule->values->nelts; i++) {
         const value_t *value = &APR_ARRAY_IDX(rule->values, i, value_t);
         const char *text = eval_value(&evaluation, value, p);
 
         if (text) {
-            set_value(event, value->key, text, p);
+            capi_rule_key_set(event, value->key, text, p);
         }
     }
     if (evaluation.error) {
@@ -470,7 +301,7 @@ apr_array_header_t *capi_rules_evaluate(capi_visit_t *visit, request_rec *view, 
     bool has_page_visit = visit->has_page_visit;
     int i;
 
-    if (!rules || capi_visit_is_uncounted(visit)) {
+    if (!rules) {
         return events;
     }
     for (i = 0; i < rules->nelts; i++) {
@@ -487,6 +318,10 @@ apr_array_header_t *capi_rules_evaluate(capi_visit_t *visit, request_rec *view, 
         is_page_visit = strcmp(sent_as, "page_visit") == 0;
         if ((is_page_visit && has_page_visit) || !capi_rule_may_fire(visit, view, sent_as)) {
             continue;
+        }
+        /* asked behind the kind of answer: an image need not be tested for its crawler */
+        if (capi_visit_is_uncounted(visit)) {
+            return events;
         }
         event = make_event(rule, view, p);
         if (event) {
