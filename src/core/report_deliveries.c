@@ -9,8 +9,10 @@
 #include "report_sql.h"
 
 /* How many records one answer may look at while it searches. A record of `events` takes about a
- * microsecond; a row of the outbox carries its payload and is read from more pages. */
+ * microsecond; those of one state lie apart, and a row of the outbox carries its payload, so each is
+ * read from a page of its own. */
 #define WALK_EVENTS  20000
+#define WALK_TROUBLE 8000
 #define WALK_WAITING 5000
 
 /* Records come in nearly in the order of their time; this much out of order is still found. */
@@ -234,9 +236,9 @@ static apr_status_t bound_walk(list_t *list, apr_int64_t oldest)
 {
     capi_statement_t trouble_low = {.sql = REPORT_SQL_TROUBLE_LOW};
     capi_statement_t waiting_low = {.sql = REPORT_SQL_WAITING_LOW};
-    static const apr_int64_t walk_events = WALK_EVENTS;
+    static const apr_int64_t walk_trouble = WALK_TROUBLE;
     static const apr_int64_t walk_waiting = WALK_WAITING;
-    const void *trouble[] = {&list->state, &list->before, &walk_events};
+    const void *trouble[] = {&list->state, &list->before, &walk_trouble};
     const void *waiting[] = {&list->before, &walk_waiting};
     apr_status_t rv = APR_SUCCESS;
 
