@@ -4,6 +4,7 @@
 #include "decode.h"
 #include "pattern.h"
 #include "tcf.h"
+#include "us.h"
 
 #include <apr_file_io.h>
 #include <apr_lib.h>
@@ -20,8 +21,12 @@ typedef struct {
     capi_pattern_t *grant, *deny;
 } rule_t;
 
+/* Reads a whole value that has a format of its own. Such formats only deny. */
+typedef capi_consent_state_t reader_t(const char *value, apr_size_t len);
+
 struct capi_cmp_t {
     const char *name;
+    reader_t *reader; /* NULL: patterns */
     rule_t all;       /* advertising as a whole */
     rule_t pinterest; /* Pinterest alone; cookie NULL: the manager does not ask that finely */
     capi_pattern_t *answered; /* on the value of all.cookie */
@@ -34,6 +39,8 @@ struct capi_cmp_t {
 typedef struct {
     const char *file;
     const apr_table_t *params;
+    const json_t
+        *defaults; /* "params" of the file: NAME → default, or null where it must be given */
     const char *message;
     apr_status_t rv;
     apr_pool_t *p;
@@ -65,6 +72,9 @@ static const char *fill_in(loader_t *loader, const char *text)
         }
         const char *name = apr_pstrmemdup(loader->p, open + 1, (apr_size_t)(close - open - 1));
         const char *value = loader->params ? apr_table_get(loader->params, name) : NULL;
+        if (!value) {
+            value = json_string_value(json_object_get(loader->defaults, name));
+        }
         if (!value) {
             refuse(loader, APR_INCOMPLETE,
                    apr_psprintf(loader->p, "needs the parameter %s=VALUE", name));
@@ -152,7 +162,7 @@ static void load_companion(loader_t *loader, const char **cookie, capi_pattern_t
 static void check_keys(loader_t *loader, const json_t *object)
 {
     static const char known[] = " title cookie decode grant deny answered companion granted_by "
-                                "pinterest params note ";
+                                "pinterest params note reader ";
     const char *key;
     json_t *value;
 
@@ -164,12 +174,48 @@ static void check_keys(loader_t *loader, const json_t *object)
     }
 }
 
+static capi_consent_state_t read_tcf(const char *value, apr_size_t len)
+{
+    return capi_tcf_state(value, len, CAPI_TCF_MEASUREMENT, false);
+}
+
+static capi_consent_state_t read_gpp(const char *value, apr_size_t len)
+{
+    return capi_gpp_read(value, len) == CAPI_US_OPTED_OUT ? CAPI_CONSENT_DENIED
+                                                          : CAPI_CONSENT_UNKNOWN;
+}
+
+static capi_consent_state_t read_usp(const char *value, apr_size_t len)
+{
+    return capi_usp_read(value, len) == CAPI_US_OPTED_OUT ? CAPI_CONSENT_DENIED
+                                                          : CAPI_CONSENT_UNKNOWN;
+}
+
+static reader_t *reader_of(loader_t *loader, const char *word)
+{
+    if (word && strcmp(word, "tcf") == 0) {
+        return read_tcf;
+    }
+    if (word && strcmp(word, "gpp") == 0) {
+        return read_gpp;
+    }
+    if (word && strcmp(word, "usp") == 0) {
+        return read_usp;
+    }
+    refuse(loader, APR_EINVAL, "\"reader\" takes \"tcf\", \"gpp\" or \"usp\"");
+    return NULL;
+}
+
 static void load(loader_t *loader, capi_cmp_t *cmp, const json_t *object)
 {
     const json_t *granted_by = json_object_get(object, "granted_by");
 
     check_keys(loader, object);
-    load_rule(loader, &cmp->all, object, granted_by != NULL);
+    loader->defaults = json_object_get(object, "params");
+    if (json_object_get(object, "reader")) {
+        cmp->reader = reader_of(loader, text_of(loader, object, "reader", true));
+    }
+    load_rule(loader, &cmp->all, object, granted_by || cmp->reader);
     cmp->answered = pattern_of(loader, object, "answered", false);
     load_companion(loader, &cmp->companion, &cmp->companion_match,
                    json_object_get(object, "companion"));
@@ -291,7 +337,7 @@ static capi_consent_state_t read_rule(const capi_cmp_t *cmp, const rule_t *rule,
             continue;
         }
         *answered = true;
-        capi_consent_state_t one = judge(rule, value, len);
+        capi_consent_state_t one = cmp->reader ? cmp->reader(value, len) : judge(rule, value, len);
         said = one == CAPI_CONSENT_UNKNOWN ? said : one;
     }
     return said;

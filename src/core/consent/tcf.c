@@ -176,3 +176,18 @@ bool capi_tcf_grants(const capi_tcf_t *tcf, uint32_t required)
 {
     return (tcf->purposes & required) == required;
 }
+
+capi_consent_state_t capi_tcf_state(const char *text, apr_size_t len, uint32_t required,
+                                    bool may_grant)
+{
+    capi_tcf_t tcf;
+    const char *error;
+
+    if (capi_tcf_read(&tcf, &error, text, len, 0) != APR_SUCCESS || capi_tcf_invalid(&tcf)) {
+        return CAPI_CONSENT_UNKNOWN;
+    }
+    if (!capi_tcf_grants(&tcf, required)) {
+        return CAPI_CONSENT_DENIED;
+    }
+    return may_grant ? CAPI_CONSENT_GRANTED : CAPI_CONSENT_UNKNOWN;
+}

@@ -30,4 +30,13 @@ const char *capi_tcf_invalid(const capi_tcf_t *tcf);
 /* True where every purpose of `required` (bit 0 is purpose 1) is consented to. */
 bool capi_tcf_grants(const capi_tcf_t *tcf, uint32_t required);
 
+/* Purposes 1, 3, 4 and 7: storage (the click id), personalised profiles and ads, measurement. */
+#define CAPI_TCF_MEASUREMENT 0x4du
+
+/* A valid string as a decision about `required`: denied where one of them lacks consent, granted
+ * only where `may_grant` (Pinterest is no IAB vendor: purposes alone are no consent unless the site
+ * says so). UNKNOWN where the string is malformed or invalid. */
+capi_consent_state_t capi_tcf_state(const char *text, apr_size_t len, uint32_t required,
+                                    bool may_grant);
+
 #endif
