@@ -18,6 +18,7 @@ APLOG_USE_MODULE(pinterest_capi);
 #define DEFAULT_FLUSH_EVENTS   1000
 #define DEFAULT_FLUSH_SEC      1
 #define DEFAULT_MERGE_WINDOW   10
+#define DEFAULT_CONSENT_AGE    395    /* days: thirteen months, as IAB TCF has it */
 #define DEFAULT_MAX_AGE        604800 /* Pinterest takes web events up to seven days old */
 
 /* What this configuration knows as a whole. Made anew by pre_config, sealed by check_config. */
@@ -63,6 +64,11 @@ void capi_config_reset(apr_pool_t *p)
 apr_array_header_t *capi_config_places(void)
 {
     return whole.places;
+}
+
+bool capi_config_says_consent(const capi_dir_conf_t *conf)
+{
+    return conf->consent_default != CAPI_UNSET || conf->signals.items || conf->signals.is_reset;
 }
 
 bool capi_config_sections_decide_consent(void)
@@ -152,6 +158,7 @@ void *capi_create_dir_conf(apr_pool_t *p, char *path)
     conf->enabled = CAPI_UNSET;
     conf->names = CAPI_UNSET;
     conf->consent_default = CAPI_UNSET;
+    conf->consent_max_age = CAPI_UNSET;
     conf->admin = CAPI_UNSET;
     return conf;
 }
@@ -161,6 +168,11 @@ typedef bool same_item_fn(const void *a, const void *b);
 static bool is_same_name(const void *a, const void *b)
 {
     return strcmp(a, b) == 0;
+}
+
+static bool is_same_signal(const void *a, const void *b)
+{
+    return capi_signal_line_is_same(a, b);
 }
 
 static bool is_same_rule(const void *a, const void *b)
@@ -220,7 +232,10 @@ void *capi_merge_dir_conf(apr_pool_t *p, void *outer_conf, void *inner_conf)
     conf->account = merge_text(outer->account, inner->account);
     conf->names = merge_int(outer->names, inner->names);
     conf->consent_default = merge_int(outer->consent_default, inner->consent_default);
+    conf->consent_max_age = merge_int(outer->consent_max_age, inner->consent_max_age);
+    conf->on_denied = merge_text(outer->on_denied, inner->on_denied);
     conf->admin = merge_int(outer->admin, inner->admin);
+    merge_list(&conf->signals, &outer->signals, &inner->signals, is_same_signal, p);
     merge_list(&conf->rules, &outer->rules, &inner->rules, is_same_rule, p);
     merge_list(&conf->collect_allow, &outer->collect_allow, &inner->collect_allow, is_same_name, p);
     merge_list(&conf->url_parameters, &outer->url_parameters, &inner->url_parameters, is_same_name,
@@ -296,7 +311,7 @@ void capi_config_seal(server_rec *main_server, apr_pool_t *p)
         if (place->conf->enabled == 1) {
             whole.is_in_use = true;
         }
-        if (place->is_section && place->conf->consent_default != CAPI_UNSET) {
+        if (place->is_section && capi_config_says_consent(place->conf)) {
             whole.sections_decide_consent = true;
         }
     }
@@ -445,6 +460,25 @@ const apr_array_header_t *capi_conf_url_parameters(const capi_dir_conf_t *conf)
     return conf->url_parameters.is_reset ? &none : whole.url_parameters;
 }
 
+bool capi_conf_has_env_signal(const capi_dir_conf_t *conf)
+{
+    int i;
+
+    for (i = 0; conf->signals.items && i < conf->signals.items->nelts; i++) {
+        if (strcmp(capi_signal_line_kind(
+                       APR_ARRAY_IDX(conf->signals.items, i, const capi_signal_line_t *)),
+                   "env") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int capi_conf_consent_max_age(const capi_dir_conf_t *conf)
+{
+    return conf->consent_max_age == CAPI_UNSET ? DEFAULT_CONSENT_AGE : conf->consent_max_age;
+}
+
 bool capi_conf_may_collect(const capi_dir_conf_t *conf, const char *sent_as)
 {
     const capi_list_t *allowed = &conf->collect_allow;
@@ -468,5 +502,5 @@ void capi_conf_settings(capi_settings_t *settings, const capi_server_conf_t *ser
         server->merge_window_sec == CAPI_UNSET ? DEFAULT_MERGE_WINDOW : server->merge_window_sec;
     settings->max_age_sec =
         server->max_age_sec == CAPI_UNSET ? DEFAULT_MAX_AGE : server->max_age_sec;
-    settings->on_denied = "suppress";
+    settings->on_denied = dir->on_denied ? dir->on_denied : "suppress";
 }

@@ -12,7 +12,8 @@ APLOG_USE_MODULE(pinterest_capi);
 
 typedef struct {
     server_rec *main_server;
-    apr_pool_t *pool; /* of this check */
+    apr_pool_t *pool;      /* of this check */
+    apr_pool_t *conf_pool; /* as long as the configuration */
 } check_t;
 
 /* What is missing for a place to work; also how PinterestCapi On is refused. */
@@ -42,7 +43,7 @@ static missing_t find_missing(const capi_dir_conf_t *conf, const server_rec *hos
     if (!has_token(host, conf->account)) {
         return TOKEN;
     }
-    return conf->consent_default == CAPI_UNSET ? CONSENT : NOTHING;
+    return capi_config_says_consent(conf) ? NOTHING : CONSENT;
 }
 
 static int refuse_incomplete(missing_t missing, const char *where, const capi_dir_conf_t *conf)
@@ -63,7 +64,8 @@ static int refuse_incomplete(missing_t missing, const char *where, const capi_di
     else {
         ap_log_error(APLOG_MARK, APLOG_ERR | APLOG_STARTUP, 0, NULL,
                      "PCAPI003: " CAPI_DIR_ENABLED " On (%s) without a word on consent, which is a "
-                     "choice to make: add \"" CAPI_DIR_CONSENT_DEFAULT " denied\" (or granted)",
+                     "choice to make: add \"" CAPI_DIR_CONSENT_SIGNAL " auto\" and "
+                     "\"" CAPI_DIR_CONSENT_DEFAULT " denied\" (or granted)",
                      where);
     }
     return HTTP_INTERNAL_SERVER_ERROR;
@@ -132,9 +134,8 @@ static bool another_section_says(missing_t what)
     for (i = 0; i < places->nelts; i++) {
         const capi_place_t *place = &APR_ARRAY_IDX(places, i, capi_place_t);
 
-        if (place->is_section &&
-            ((what == ACCOUNT && place->conf->account) ||
-             (what == CONSENT && place->conf->consent_default != CAPI_UNSET))) {
+        if (place->is_section && ((what == ACCOUNT && place->conf->account) ||
+                                  (what == CONSENT && capi_config_says_consent(place->conf)))) {
             return true;
         }
     }
@@ -224,15 +225,34 @@ static int check_allowed(const check_t *check, const capi_place_t *place, const 
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+static int check_signal(const check_t *check, const capi_place_t *place, capi_signal_line_t *line)
+{
+    const char *folder = apr_pstrcat(
+        check->pool, ap_make_dirstr_parent(check->pool, capi_global_conf()->sender), "cmp", NULL);
+    const char *message = capi_signal_line_load(line, folder, check->conf_pool);
+
+    if (!message) {
+        return OK;
+    }
+    ap_log_error(APLOG_MARK, APLOG_ERR | APLOG_STARTUP, 0, NULL,
+                 "PCAPI009: " CAPI_DIR_CONSENT_SIGNAL " %s (%s): %s", capi_signal_line_kind(line),
+                 place->where, message);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
 static int check_place(const check_t *check, const capi_place_t *place)
 {
     const apr_array_header_t *rules = place->conf->rules.items;
     const apr_array_header_t *allowed = place->conf->collect_allow.items;
+    const apr_array_header_t *signals = place->conf->signals.items;
     int status = place->is_section ? check_section(check, place) : OK;
     int i;
 
     for (i = 0; status == OK && rules && i < rules->nelts; i++) {
         status = check_rule(check, place, APR_ARRAY_IDX(rules, i, const capi_rule_t *));
+    }
+    for (i = 0; status == OK && signals && i < signals->nelts; i++) {
+        status = check_signal(check, place, APR_ARRAY_IDX(signals, i, capi_signal_line_t *));
     }
     for (i = 0; status == OK && allowed && i < allowed->nelts; i++) {
         status = check_allowed(check, place, APR_ARRAY_IDX(allowed, i, const char *));
@@ -305,7 +325,7 @@ static void warn_of_open_tokens(const check_t *check, const server_rec *s)
 int capi_check_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr_pool_t *temp_pool,
                       server_rec *s)
 {
-    check_t check = {.main_server = s, .pool = temp_pool};
+    check_t check = {.main_server = s, .pool = temp_pool, .conf_pool = conf_pool};
     const apr_array_header_t *places = capi_config_places();
     int run_mode = ap_state_query(AP_SQ_RUN_MODE);
     int status;

@@ -3,6 +3,8 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "denied.h"
+
 #include <http_core.h>
 
 APLOG_USE_MODULE(pinterest_capi);
@@ -343,6 +345,41 @@ static const char *set_consent_default(cmd_parms *cmd, void *dir, const char *de
     return error;
 }
 
+static const char *set_consent_max_age(cmd_parms *cmd, void *dir, const char *days)
+{
+    capi_dir_conf_t *conf = dir;
+
+    capi_config_place(cmd, conf);
+    return capi_value_int(&conf->consent_max_age, cmd, days, 0, 36500);
+}
+
+/* suppress, limited, or strip KEY... */
+static const char *set_on_denied(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    capi_dir_conf_t *conf = dir;
+    capi_keys_t keys = 0;
+    int i;
+
+    capi_config_place(cmd, conf);
+    if (argc == 1 && (strcmp(argv[0], "suppress") == 0 || strcmp(argv[0], "limited") == 0)) {
+        conf->on_denied = argv[0];
+        return NULL;
+    }
+    if (argc < 2 || strcmp(argv[0], "strip") != 0) {
+        return CAPI_DIR_ON_DENIED ": write suppress, limited, or strip KEY...";
+    }
+    conf->on_denied = "strip";
+    for (i = 1; i < argc; i++) {
+        if (!capi_denied_key(&keys, argv[i])) {
+            return capi_value_error(cmd, argv[i],
+                                    "is no match key: write em, ph, click_id, external_id, "
+                                    "client_ip_address, client_user_agent, …");
+        }
+        conf->on_denied = apr_pstrcat(cmd->pool, conf->on_denied, " ", argv[i], NULL);
+    }
+    return NULL;
+}
+
 static const char *set_admin(cmd_parms *cmd, void *dir, const char *what)
 {
     capi_dir_conf_t *conf = dir;
@@ -420,6 +457,25 @@ static const char *set_collect_allow(cmd_parms *cmd, void *dir, int argc, char *
     return NULL;
 }
 
+static const char *set_consent_signal(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    capi_dir_conf_t *conf = dir;
+    bool is_emptied = take_none(&conf->signals, &argc, &argv);
+    const char *message = NULL;
+    capi_signal_line_t *line;
+
+    capi_config_place(cmd, conf);
+    if (argc < 1) {
+        return is_emptied ? NULL : CAPI_DIR_CONSENT_SIGNAL ": write a signal, for example auto";
+    }
+    line = capi_signal_line_make(&message, cmd, argc, argv);
+    if (!line) {
+        return message;
+    }
+    add_item(&conf->signals, line, cmd->pool);
+    return NULL;
+}
+
 static const char *set_event(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     capi_dir_conf_t *conf = dir;
@@ -461,6 +517,13 @@ const command_rec capi_commands[] = {
     AP_INIT_TAKE2(CAPI_DIR_EVENT_NAME, set_event_name, NULL, V, "one more alias: FROM TO"),
     AP_INIT_TAKE1(CAPI_DIR_CONSENT_DEFAULT, set_consent_default, NULL, D,
                   "granted or denied, where nothing else speaks"),
+    AP_INIT_TAKE_ARGV(CAPI_DIR_CONSENT_SIGNAL, set_consent_signal, NULL, D,
+                      "a source of the consent decision: auto, cmp NAME, tcf, gpp, usprivacy, gpc, "
+                      "cookie, env"),
+    AP_INIT_TAKE1(CAPI_DIR_CONSENT_MAX_AGE, set_consent_max_age, NULL, D,
+                  "days that a recorded grant counts (default 395; 0: no limit)"),
+    AP_INIT_TAKE_ARGV(CAPI_DIR_ON_DENIED, set_on_denied, NULL, D,
+                      "suppress (default), limited, or strip KEY..."),
     AP_INIT_TAKE12(CAPI_DIR_SESSION_COOKIE, set_session_cookie, NULL, V,
                    "a cookie that names a visit, and a regex for the part that counts"),
     AP_INIT_TAKE_ARGV(CAPI_DIR_EPIK_COOKIE, set_epik_cookie, NULL, V,

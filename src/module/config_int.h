@@ -29,11 +29,28 @@ void capi_config_reset(apr_pool_t *p);
 /* Computes what the getters answer for the whole: in use, global settings. */
 void capi_config_seal(server_rec *main_server, apr_pool_t *p);
 
+/* True where this place, by itself, says something about consent. */
+bool capi_config_says_consent(const capi_dir_conf_t *conf);
+
 /* True where a section of any host says something about consent. */
 bool capi_config_sections_decide_consent(void);
 
 /* The account whose token a file holds, for requests of host `s`; NULL where none is known. */
 const char *capi_config_token_account(const capi_token_file_t *file, const server_rec *s);
+
+/* --- signals of consent (config_consent.c) --- */
+
+/* Reads the words of a line; NULL with *message where the first is no signal. */
+capi_signal_line_t *capi_signal_line_make(const char **message, cmd_parms *cmd, int argc,
+                                          char *const argv[]);
+
+/* Loads what the line names, files of consent managers from `folder`; the message that stops
+ * configtest, or NULL. */
+const char *capi_signal_line_load(capi_signal_line_t *line, const char *folder, apr_pool_t *p);
+
+bool capi_signal_line_is_same(const capi_signal_line_t *a, const capi_signal_line_t *b);
+const apr_array_header_t *capi_signal_line_signals(const capi_signal_line_t *line);
+const char *capi_signal_line_kind(const capi_signal_line_t *line);
 
 /* --- values of directives (config_values.c): NULL, or the message that stops configtest --- */
 

@@ -30,6 +30,9 @@ extern __attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA pint
 #define CAPI_DIR_EVENT_NAMES     "PinterestCapiEventNames"
 #define CAPI_DIR_EVENT_NAME      "PinterestCapiEventName"
 #define CAPI_DIR_CONSENT_DEFAULT "PinterestCapiConsentDefault"
+#define CAPI_DIR_CONSENT_SIGNAL  "PinterestCapiConsentSignal"
+#define CAPI_DIR_CONSENT_MAX_AGE "PinterestCapiConsentMaxAge"
+#define CAPI_DIR_ON_DENIED       "PinterestCapiOnDenied"
 #define CAPI_DIR_SESSION_COOKIE  "PinterestCapiSessionCookie"
 #define CAPI_DIR_EPIK_COOKIE     "PinterestCapiEpikCookie"
 #define CAPI_DIR_URL_PARAMETERS  "PinterestCapiUrlParameters"
@@ -103,7 +106,8 @@ typedef struct {
     int flush_events, flush_sec, merge_window_sec, max_age_sec;
 } capi_server_conf_t;
 
-typedef struct capi_rule_t capi_rule_t; /* rules.c */
+typedef struct capi_rule_t capi_rule_t;               /* rules.c */
+typedef struct capi_signal_line_t capi_signal_line_t; /* config_consent.c */
 
 /* A list of a section: `is_reset` where `none` came first, so that nothing is inherited. */
 typedef struct {
@@ -119,7 +123,10 @@ struct capi_dir_conf_t {
     const char *account;
     int names;                            /* capi_vocabulary_t */
     int consent_default;                  /* capi_consent_state_t; CAPI_UNSET: none set */
+    int consent_max_age;                  /* days */
+    const char *on_denied;                /* "suppress", "limited" or "strip KEY..." */
     int admin;                            /* 0 Off, 1 On, 2 Write */
+    capi_list_t signals;                  /* capi_signal_line_t * */
     capi_list_t rules;                    /* capi_rule_t * */
     capi_list_t collect_allow;            /* const char *; read it with capi_conf_may_collect */
     capi_list_t url_parameters;           /* const char *; read it with capi_conf_url_parameters */
@@ -152,6 +159,12 @@ bool capi_conf_sets_epik(const capi_server_conf_t *conf);
 int capi_conf_epik_max_age(const capi_server_conf_t *conf);
 capi_vocabulary_t capi_conf_vocabulary(const capi_dir_conf_t *conf);
 const apr_array_header_t *capi_conf_url_parameters(const capi_dir_conf_t *conf);
+
+/* True where a signal is an environment variable, which may be set while the request is served. */
+bool capi_conf_has_env_signal(const capi_dir_conf_t *conf);
+
+/* Days; 0: no limit. */
+int capi_conf_consent_max_age(const capi_dir_conf_t *conf);
 
 /* True where browsers may send this event (name as it goes out) by themselves; else it is a claim. */
 bool capi_conf_may_collect(const capi_dir_conf_t *conf, const char *sent_as);
@@ -205,6 +218,10 @@ capi_visit_t *capi_visit_of(const request_rec *r);
 int capi_visit_begin(request_rec *r);         /* post_read_request */
 int capi_visit_note_location(request_rec *r); /* translate_name, first */
 void capi_visit_settle(request_rec *r);       /* insert_filter, or an early end */
+
+/* Variables of `last` that say something about consent (PinterestCapiConsentSignal env), once the
+ * response is out. */
+void capi_visit_hear_env(capi_visit_t *visit, const request_rec *last);
 
 /* PHP's own word, stronger than every signal. */
 void capi_visit_hear_consent(capi_visit_t *visit, capi_consent_state_t word);

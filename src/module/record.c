@@ -299,6 +299,7 @@ int capi_record_request(request_rec *r)
     while (last->next) {
         last = last->next;
     }
+    capi_visit_hear_env(visit, last);
     if (visit->is_endpoint || !capi_conf_is_on(visit->dir) || is_silent(visit, last)) {
         return DECLINED;
     }

@@ -1,5 +1,6 @@
 #include "config_int.h"
 
+#include "consent/decision.h"
 #include "ident.h"
 #include "text.h"
 
@@ -99,22 +100,45 @@ static capi_dir_conf_t *find_sections(const capi_visit_t *visit)
 
 /* --- settling --- */
 
-/* Signals of consent come in here, each stronger than the one before. PHP's own word is taken from
- * the response: capi_visit_hear_consent. */
-static void decide_consent(capi_visit_t *visit)
+static const char *env_of(const void *request, const char *name)
 {
-    capi_consent_t *consent = &visit->consent;
+    return apr_table_get(((const request_rec *)request)->subprocess_env, name);
+}
 
-    consent->state = CAPI_CONSENT_UNKNOWN;
-    consent->signal = "none";
-    consent->decided_at = visit->first->request_time;
+/* All signals of the sections that count, and their default. `r` is the record whose variables
+ * count. PHP's own word is taken from the response: capi_visit_hear_consent. */
+static void decide_consent(capi_visit_t *visit, const request_rec *r)
+{
+    const request_rec *first = visit->first;
+    const apr_array_header_t *lines = visit->dir->signals.items;
+    capi_consent_input_t input = {.cookies = apr_table_get(first->headers_in, "Cookie"),
+                                  .sec_gpc = apr_table_get(first->headers_in, "Sec-GPC"),
+                                  .env = env_of,
+                                  .request = r};
+    capi_consent_state_t otherwise = CAPI_CONSENT_UNKNOWN;
+    int count = lines ? lines->nelts : 0;
+    const apr_array_header_t **lists =
+        count ? apr_palloc(first->pool, sizeof(*lists) * (apr_size_t)count) : NULL;
+    int i;
+
+    for (i = 0; i < count; i++) {
+        lists[i] = capi_signal_line_signals(APR_ARRAY_IDX(lines, i, const capi_signal_line_t *));
+    }
     /* a cache's quick handler answers before any section is known */
     if (!visit->location_config && capi_config_sections_decide_consent()) {
-        return;
+        count = 0;
     }
-    if (visit->dir->consent_default != CAPI_UNSET) {
-        consent->state = (capi_consent_state_t)visit->dir->consent_default;
-        consent->signal = "default";
+    else if (visit->dir->consent_default != CAPI_UNSET) {
+        otherwise = (capi_consent_state_t)visit->dir->consent_default;
+    }
+    capi_consent_decide(&visit->consent, lists, count, &input, otherwise,
+                        capi_conf_consent_max_age(visit->dir), first->request_time, first->pool);
+}
+
+void capi_visit_hear_env(capi_visit_t *visit, const request_rec *last)
+{
+    if (visit->is_settled && !visit->consent_said && capi_conf_has_env_signal(visit->dir)) {
+        decide_consent(visit, last);
     }
 }
 
@@ -163,7 +187,7 @@ static void settle(capi_visit_t *visit)
     if (!capi_conf_is_on(visit->dir)) {
         return;
     }
-    decide_consent(visit);
+    decide_consent(visit, r);
     find_click_id(visit);
     if (capi_uuid7(id, apr_time_now()) == APR_SUCCESS) {
         visit->event_id = apr_pstrmemdup(r->pool, id, CAPI_UUID_LEN);

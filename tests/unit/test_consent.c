@@ -249,6 +249,13 @@ static apr_array_header_t *all_signals(bool is_strict)
     return signals;
 }
 
+static void decide(capi_consent_t *consent, const apr_array_header_t *signals,
+                   const capi_consent_input_t *input, capi_consent_state_t otherwise,
+                   int max_age_days, apr_time_t now, apr_pool_t *p)
+{
+    capi_consent_decide(consent, &signals, 1, input, otherwise, max_age_days, now, p);
+}
+
 START_TEST(test_precedence_between_signals)
 {
     static const struct {
@@ -283,8 +290,8 @@ START_TEST(test_precedence_between_signals)
                                       .env = word_of_env,
                                       .request = rows[i].env};
         capi_consent_t consent;
-        capi_consent_decide(&consent, all_signals(rows[i].is_strict), &input, CAPI_CONSENT_GRANTED,
-                            395, NOW, pool);
+        decide(&consent, all_signals(rows[i].is_strict), &input, CAPI_CONSENT_GRANTED, 395, NOW,
+               pool);
         ck_assert_msg(strcmp(consent.signal, rows[i].signal) == 0, "row %zu: %s", i,
                       consent.signal);
         ck_assert_int_eq(consent.state, rows[i].state);
@@ -297,12 +304,12 @@ START_TEST(test_a_grant_past_its_age_is_no_signal_and_a_denial_keeps)
     capi_consent_input_t input = {.cookies = "pin_consent=v1.g.1750000000.uc"};
     capi_consent_t consent;
 
-    capi_consent_decide(&consent, all_signals(false), &input, CAPI_CONSENT_UNKNOWN, 395, NOW, pool);
+    decide(&consent, all_signals(false), &input, CAPI_CONSENT_UNKNOWN, 395, NOW, pool);
     ck_assert_int_eq(consent.state, CAPI_CONSENT_UNKNOWN);
-    capi_consent_decide(&consent, all_signals(false), &input, CAPI_CONSENT_UNKNOWN, 0, NOW, pool);
+    decide(&consent, all_signals(false), &input, CAPI_CONSENT_UNKNOWN, 0, NOW, pool);
     ck_assert_int_eq(consent.state, CAPI_CONSENT_GRANTED);
     input.cookies = "pin_consent=v1.d.1750000000.uc";
-    capi_consent_decide(&consent, all_signals(false), &input, CAPI_CONSENT_UNKNOWN, 395, NOW, pool);
+    decide(&consent, all_signals(false), &input, CAPI_CONSENT_UNKNOWN, 395, NOW, pool);
     ck_assert_int_eq(consent.state, CAPI_CONSENT_DENIED);
 }
 END_TEST

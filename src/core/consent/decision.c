@@ -182,9 +182,27 @@ static int rank(const capi_signal_t *signal, capi_consent_state_t said)
     return said == CAPI_CONSENT_DENIED ? 4 : 2;
 }
 
-void capi_consent_decide(capi_consent_t *consent, const apr_array_header_t *signals,
-                         const capi_consent_input_t *input, capi_consent_state_t otherwise,
-                         int max_age_days, apr_time_t now, apr_pool_t *p)
+/* The decision so far has rank `best`; returns that of the decision after these signals. */
+static int hear(capi_consent_t *consent, int best, const reading_t *reading,
+                const apr_array_header_t *signals)
+{
+    for (int i = 0; i < signals->nelts; i++) {
+        const capi_signal_t *signal = &APR_ARRAY_IDX(signals, i, const capi_signal_t);
+        capi_consent_state_t said = read_signal(reading, signal);
+        int here = rank(signal, said);
+        if (here > best) {
+            best = here;
+            consent->state = said;
+            consent->signal = signal->label;
+        }
+    }
+    return best;
+}
+
+void capi_consent_decide(capi_consent_t *consent, const apr_array_header_t *const *signals,
+                         int count, const capi_consent_input_t *input,
+                         capi_consent_state_t otherwise, int max_age_days, apr_time_t now,
+                         apr_pool_t *p)
 {
     reading_t reading = {.input = input, .p = p};
     int best = 0;
@@ -195,14 +213,7 @@ void capi_consent_decide(capi_consent_t *consent, const apr_array_header_t *sign
     *consent = (capi_consent_t){.state = otherwise,
                                 .signal = otherwise == CAPI_CONSENT_UNKNOWN ? "none" : "default",
                                 .decided_at = now};
-    for (int i = 0; signals && i < signals->nelts; i++) {
-        const capi_signal_t *signal = &APR_ARRAY_IDX(signals, i, const capi_signal_t);
-        capi_consent_state_t said = read_signal(&reading, signal);
-        int here = rank(signal, said);
-        if (here > best) {
-            best = here;
-            consent->state = said;
-            consent->signal = signal->label;
-        }
+    for (int i = 0; i < count; i++) {
+        best = hear(consent, best, &reading, signals[i]);
     }
 }

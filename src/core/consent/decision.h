@@ -42,9 +42,10 @@ typedef struct {
 
 /* The decision, by precedence: `env`, an explicit denial, GPC, an explicit grant, then
  * `otherwise` (UNKNOWN: no default is set). A grant recorded more than `max_age_days` ago (0: no
- * limit) is no signal. *consent's strings are the pool's or the signals'. */
-void capi_consent_decide(capi_consent_t *consent, const apr_array_header_t *signals,
-                         const capi_consent_input_t *input, capi_consent_state_t otherwise,
-                         int max_age_days, apr_time_t now, apr_pool_t *p);
+ * limit) is no signal. `signals` are `count` arrays of capi_signal_t. *consent's strings are the pool's or the signals'. */
+void capi_consent_decide(capi_consent_t *consent, const apr_array_header_t *const *signals,
+                         int count, const capi_consent_input_t *input,
+                         capi_consent_state_t otherwise, int max_age_days, apr_time_t now,
+                         apr_pool_t *p);
 
 #endif
