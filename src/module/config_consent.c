@@ -248,7 +248,9 @@ capi_signal_line_t *capi_signal_line_make(const char **message, cmd_parms *cmd, 
         return NULL;
     }
     line->argc = argc - 1;
-    line->argv = argv + 1;
+    /* httpd's array is gone after the call */
+    line->argv = apr_pmemdup(cmd->pool, argv, sizeof(*argv) * (apr_size_t)argc);
+    line->argv++;
     return line;
 }
 
