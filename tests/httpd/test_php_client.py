@@ -1,0 +1,115 @@
+"""client/PinterestCapi.php under mod_php, php-fpm and the command line."""
+
+import hashlib
+import os
+import subprocess
+
+import pytest
+
+from server import ACCOUNT, BROWSER, EPIK, SHOPPER, TOP, wait_for
+
+CLIENT = TOP / "client" / "PinterestCapi.php"
+CONF = """
+PinterestCapiMergeWindow 0
+<Location "/v5/ad_accounts">
+  SetHandler pinterest-capi-events
+</Location>
+"""
+
+
+def page(code, flush=False):
+    return (f"<?php require '{CLIENT}';" + ("echo 'early'; flush();" if flush else "") + code)
+
+
+def sha(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def the_event(api):
+    return wait_for(api.processed, "the event")[0]
+
+
+def test_an_event_with_match_keys_arrives_and_no_header_leaks(make_httpd, api, php):
+    httpd = make_httpd(api=api, conf=CONF, **php)
+    httpd.write("buy.php", page("""
+PinterestCapi::match(['email' => ' Ada@Example.com', 'phone' => '', 'first_name' => 'Ada']);
+var_export(PinterestCapi::event(['event_name' => 'purchase', 'event_id' => 'p1',
+  'order_id' => '1', 'custom_data' => ['value' => 129.95, 'currency' => 'EUR']]));"""))
+    answer = httpd.get(f"/buy.php?epik={EPIK}", {"Cookie": "PHPSESSID=a1"})
+    assert answer.text == "true"
+    assert not [k for k, _ in answer.headers if k.lower().startswith("pinterest")]
+    event = the_event(api)
+    assert event["event_name"] == "checkout"
+    assert event["custom_data"]["value"] == "129.95"
+    assert event["user_data"]["em"] == [sha("ada@example.com")]
+    assert event["user_data"]["click_id"] == EPIK
+
+
+def test_a_long_event_goes_in_pieces(make_httpd, api, php):
+    httpd = make_httpd(api=api, conf=CONF, **php)
+    httpd.write("long.php", page("""
+PinterestCapi::event(['event_name' => 'purchase', 'event_id' => 'p2', 'custom_data' =>
+  ['content_ids' => array_map(function ($i) { return "SKU-$i-" . str_repeat('x', 30); },
+                              range(1, 450))]]);"""))
+    assert httpd.get("/long.php").status == 200
+    assert len(the_event(api)["custom_data"]["content_ids"]) == 450
+
+
+def test_once_headers_are_gone_the_event_is_posted_with_the_shopper(make_httpd, api, php):
+    httpd = make_httpd(api=api, conf=CONF, **php)
+    httpd.write("late.php", page(f"""
+define('PINTEREST_CAPI_ENDPOINT', 'http://127.0.0.1:{httpd.port}/v5/ad_accounts/{ACCOUNT}/events');
+echo str_repeat(' ', 9000); flush();
+var_export(headers_sent());
+var_export(PinterestCapi::event(['event_name' => 'lead', 'event_id' => 'late']));""", True))
+    answer = httpd.get(f"/late.php?epik={EPIK}")
+    assert answer.text.strip().endswith("truetrue")
+    user = the_event(api)["user_data"]
+    assert user["client_ip_address"] == SHOPPER
+    assert user["client_user_agent"] == BROWSER
+    assert user["click_id"] == EPIK
+
+
+def test_the_command_line_posts_to_the_backend_endpoint(make_httpd, api):
+    httpd = make_httpd(api=api, conf=CONF)
+    script = httpd.root / "cron.php"
+    script.write_text(page("""
+PinterestCapi::match(['email' => 'cron@example.com']);
+var_export(PinterestCapi::event(['event_name' => 'purchase', 'event_id' => 'cron1']));"""))
+    done = subprocess.run(
+        ["php", str(script)], text=True, capture_output=True, timeout=30,
+        env={**os.environ, "PINTEREST_CAPI_ENDPOINT":
+             f"http://127.0.0.1:{httpd.port}/v5/ad_accounts/{ACCOUNT}/events"})
+    assert (done.stdout, done.stderr) == ("true", "")
+    event = the_event(api)
+    assert event["event_name"] == "checkout"
+    assert event["user_data"] == {"em": [sha("cron@example.com")]}
+
+
+@pytest.mark.parametrize("where", ["no module", "module off"])
+def test_it_is_silent_where_the_module_is_not_at_work(make_httpd, php, where):
+    httpd = make_httpd(module=where != "no module", settings=False, **php)
+    httpd.write("silent.php", page("""
+var_export([PinterestCapi::event(['event_name' => 'lead']), PinterestCapi::bind('order:1'),
+  PinterestCapi::consent(true), PinterestCapi::eventId('lead')]);"""))
+    answer = httpd.get("/silent.php")
+    assert "true" not in answer.text
+    assert not [k for k, _ in answer.headers if k.lower().startswith("pinterest")]
+
+
+def test_an_unreachable_endpoint_is_no_exception(tmp_path):
+    script = tmp_path / "cron.php"
+    script.write_text(page("var_export(PinterestCapi::event(['event_name' => 'lead']));"))
+    done = subprocess.run(["php", str(script)], text=True, capture_output=True, timeout=30,
+                          env={**os.environ, "PINTEREST_CAPI_ENDPOINT": "http://127.0.0.1:1/x"})
+    assert (done.stdout, done.stderr) == ("false", "")
+
+
+def test_event_ids_for_the_tag_are_those_of_the_events(make_httpd, api, php):
+    httpd = make_httpd(api=api, conf=CONF, **php)
+    httpd.write("ids.php", page("""
+PinterestCapi::event(['event_name' => 'lead']);
+echo PinterestCapi::eventId('page_visit'), ' ', PinterestCapi::eventId('lead');"""))
+    visit, lead = httpd.get("/ids.php").text.split()
+    assert lead == visit + "-lead"
+    assert the_event(api)["event_id"] == lead
