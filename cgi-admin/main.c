@@ -12,6 +12,8 @@
 #include "metrics.h"
 #include "page.h"
 
+#define BODY_READ_MAX (1024 * 1024L)
+
 /* The engine's words go to httpd's error_log; the sentence goes to the reader. */
 static void refuse_store(const cgi_request_t *request, const char *number, const char *sentence,
                          const char *detail, apr_pool_t *p)
@@ -129,9 +131,29 @@ static void answer_from_store(const cgi_request_t *request, apr_pool_t *p)
     capi_store_close(store);
 }
 
+/* A body that nobody wants is read all the same, up to a limit: closed upon, httpd would find its
+ * connection reset and might lose the answer. */
+static void discard_body(void)
+{
+    const char *length = getenv("CONTENT_LENGTH");
+    long left = length ? strtol(length, NULL, 10) : 0;
+    char bytes[4096];
+
+    left = left > BODY_READ_MAX ? BODY_READ_MAX : left;
+    while (left > 0) {
+        size_t wanted = left < (long)sizeof(bytes) ? (size_t)left : sizeof(bytes);
+        size_t got = fread(bytes, 1, wanted, stdin);
+        if (got == 0) {
+            return;
+        }
+        left -= (long)got;
+    }
+}
+
 static void answer(const cgi_request_t *request, apr_pool_t *p)
 {
     if (!request->is_read) {
+        discard_body();
         respond_sentence(request, 405, "Allow: GET, HEAD\r\n", "Not possible",
                          "This address can only be read (GET).", p);
     }

@@ -34,7 +34,7 @@ class Cgi:
     def __init__(self, store=None):
         self.store = store
 
-    def __call__(self, path="/", query="", method="GET", **environment):
+    def __call__(self, path="/", query="", method="GET", stdin=subprocess.DEVNULL, **environment):
         given = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query,
                  "SCRIPT_NAME": "/pinterest-capi", "REQUEST_URI": "/pinterest-capi" + path,
                  "GATEWAY_INTERFACE": "CGI/1.1", **environment}
@@ -42,7 +42,7 @@ class Cgi:
             given.setdefault("PINTEREST_CAPI_STORE", f"sqlite3 {self.store}")
             given.setdefault("PINTEREST_CAPI_ADMIN", "On")
             given.setdefault("PINTEREST_CAPI_RETENTION", "30")
-        done = subprocess.run([PROGRAM], env=given, stdin=subprocess.DEVNULL, capture_output=True,
+        done = subprocess.run([PROGRAM], env=given, stdin=stdin, capture_output=True,
                               timeout=60)
         assert done.returncode == 0, done.stderr.decode()
         head, _, body = done.stdout.partition(b"\r\n\r\n")

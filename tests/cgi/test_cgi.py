@@ -452,6 +452,19 @@ def test_other_methods_are_refused(cgi, method):
     assert answer.status == 405 and answer.headers["Allow"] == "GET, HEAD"
 
 
+def test_the_body_of_a_refused_request_is_taken_off_httpds_hands(cgi):
+    read, write = os.pipe()
+    os.write(write, b"x" * 5000)
+    try:
+        assert cgi("/", method="POST", stdin=read, CONTENT_LENGTH="5000").status == 405
+        os.set_blocking(read, False)
+        with pytest.raises(BlockingIOError):
+            os.read(read, 1)
+    finally:
+        os.close(read)
+        os.close(write)
+
+
 @pytest.mark.parametrize("path", ["", "/", "/deliveries.json", "/metrics", "/deliveries/1", "/x"])
 def test_without_the_module_it_says_which_directive_is_missing(path):
     answer = Cgi()(path)
