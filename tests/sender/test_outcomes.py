@@ -273,11 +273,12 @@ def test_test_requests_are_spaced_to_ten_a_second(site, sink):
         time.sleep(0.02)
     site.wait_settled(150)
     assert all(r.path.endswith("/events?test=true") for r in sink.requests)
-    times = [r.at for r in sink.requests]
+    # The first waits for a handshake, so the spacing shows from the second on.
+    times = [r.at for r in sink.requests[1:]]
     span = times[-1] - times[0]
     ratio = (len(times) - 1) / span / 10
     print(f"{len(times)} test requests in {span:.2f} s: {ratio:.2f} of the limit")
-    assert 0.5 < ratio <= 1.02
+    assert 0.4 < ratio <= 1
 
 
 def test_test_and_real_events_never_meet(site, sink):
