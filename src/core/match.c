@@ -68,15 +68,19 @@ static apr_status_t normalise_gender(const char **normal, const char *folded)
     return APR_EINVAL;
 }
 
-/* The folded code of `country`, NULL where it is none. */
-static const char *known_country(const char *country, apr_pool_t *p)
+static const char *folded_or_null(const char *country, apr_pool_t *p)
 {
     const char *folded;
 
-    if (!country || capi_fold(&folded, country, p) != APR_SUCCESS || !capi_is_country(folded)) {
-        return NULL;
-    }
-    return folded;
+    return country && capi_fold(&folded, country, p) == APR_SUCCESS ? folded : NULL;
+}
+
+/* The folded code of `country`, NULL where it is none. */
+static const char *known_country(const char *country, apr_pool_t *p)
+{
+    const char *folded = folded_or_null(country, p);
+
+    return folded && capi_is_country(folded) ? folded : NULL;
 }
 
 apr_status_t capi_match_normalise(const char **normal, capi_key_t key, const char *value,
@@ -93,7 +97,8 @@ apr_status_t capi_match_normalise(const char **normal, capi_key_t key, const cha
     case CAPI_KEY_EM:
         return check_email(folded);
     case CAPI_KEY_PH:
-        return capi_match_phone(normal, folded, known_country(country, p), p);
+        /* Kosovo has phones, but no code of ISO 3166. */
+        return capi_match_phone(normal, folded, folded_or_null(country, p), p);
     case CAPI_KEY_GE:
         return normalise_gender(normal, folded);
     case CAPI_KEY_DB:

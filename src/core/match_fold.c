@@ -63,6 +63,12 @@ static bool is_letter(uint32_t c)
     return iswalpha_l((wint_t)c, utf8_locale);
 }
 
+bool capi_is_unicode_alnum(uint32_t c)
+{
+    pthread_once(&utf8_locale_once, open_locale);
+    return utf8_locale && iswalnum_l((wint_t)c, utf8_locale);
+}
+
 /* Lower-cases one character. `before` and `after` are its neighbours (0: none), which decide
  * about the Greek sigma; the dotted capital I of Turkish becomes two characters. */
 static char *put_lower(char *out, uint32_t c, uint32_t before, uint32_t after)

@@ -17,6 +17,7 @@ uint32_t capi_utf8_next(const char **text);
 char *capi_utf8_put(char *out, uint32_t c);
 
 bool capi_is_unicode_space(uint32_t c);
+bool capi_is_unicode_alnum(uint32_t c);
 
 /* True for the two letters of an ISO 3166-1 country, lower case. */
 bool capi_is_country(const char *folded);
@@ -28,7 +29,7 @@ apr_status_t capi_match_state(const char **normal, const char *folded, const cha
 apr_status_t capi_match_zip(const char **normal, const char *folded, const char *country,
                             apr_pool_t *p);
 apr_status_t capi_match_phone(const char **normal, const char *folded, const char *country,
-                              apr_pool_t *p);
+                              apr_pool_t *p); /* here any region that has a numbering plan */
 apr_status_t capi_match_birthdate(const char **normal, const char *folded, apr_pool_t *p);
 
 #endif

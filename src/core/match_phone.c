@@ -1,150 +1,225 @@
-/* Phone numbers: digits with country code, no leading zeros (OpenAPI 5.23). A number in national
- * form needs to be told its country, and that country to be in the table; it is left out otherwise,
- * because a wrong country code would make it somebody else's number. */
+/* Phone numbers: digits with country code, no plus, no extension (OpenAPI 5.23), read as
+ * libphonenumber's parse() reads them in a default region.
+ *
+ * What is hashed: a number of a possible length for its calling code that fits the outline of a
+ * region with that code. That is stricter than libphonenumber's isPossibleNumber(), which lets
+ * 000 000 0000 and half of what people type to get past a form be numbers, and milder than
+ * isValidNumber(), which knows each prefix that was in use when its table was made and would refuse
+ * new ones. For a number that is valid the three agree.
+ *
+ * Where this goes further than libphonenumber, which refuses any number without a region that does
+ * not begin with a plus: `00` counts as one then, and digits that begin with a calling code are
+ * taken for such a number (shops store them so). */
 
 #include "match_int.h"
+#include "match_phone_int.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include <string.h>
 
-#define E164_MIN_DIGITS 7
-#define E164_MAX_DIGITS 15
+#define MIN_NATIONAL 2
+#define MAX_NATIONAL 17 /* as libphonenumber; plans end sooner */
 
-/* trunk: the digit dialled in front of a national number, 0 where there is none. The lengths are
- * those of a number without it. */
 typedef struct {
-    char country[3];
-    const char *code;
-    char trunk;
-    unsigned char min_len;
-    unsigned char max_len;
-} region_t;
+    const capi_phone_plan_t *plan;
+    const char *national;
+} number_t;
 
-static const region_t regions[] = {
-    {"ar", "54", '0', 10, 11}, {"at", "43", '0', 4, 13}, {"au", "61", '0', 9, 9},
-    {"be", "32", '0', 8, 9},   {"bg", "359", '0', 7, 9}, {"br", "55", '0', 10, 11},
-    {"ca", "1", '1', 10, 10},  {"ch", "41", '0', 9, 9},  {"cl", "56", 0, 9, 9},
-    {"cn", "86", '0', 9, 11},  {"co", "57", 0, 10, 10},  {"cy", "357", 0, 8, 8},
-    {"cz", "420", 0, 9, 9},    {"de", "49", '0', 6, 11}, {"dk", "45", 0, 8, 8},
-    {"ee", "372", 0, 7, 8},    {"es", "34", 0, 9, 9},    {"fi", "358", '0', 5, 11},
-    {"fr", "33", '0', 9, 9},   {"gb", "44", '0', 9, 10}, {"gr", "30", 0, 10, 10},
-    {"hk", "852", 0, 8, 8},    {"hr", "385", '0', 8, 9}, {"id", "62", '0', 8, 12},
-    {"ie", "353", '0', 7, 9},  {"il", "972", '0', 8, 9}, {"in", "91", '0', 10, 10},
-    {"is", "354", 0, 7, 7},    {"it", "39", 0, 6, 11},   {"jp", "81", '0', 9, 10},
-    {"kr", "82", '0', 8, 10},  {"lu", "352", 0, 6, 9},   {"lv", "371", 0, 8, 8},
-    {"mt", "356", 0, 8, 8},    {"mx", "52", 0, 10, 10},  {"my", "60", '0', 8, 10},
-    {"nl", "31", '0', 9, 9},   {"no", "47", 0, 8, 8},    {"nz", "64", '0', 8, 10},
-    {"pe", "51", '0', 8, 9},   {"ph", "63", '0', 8, 10}, {"pl", "48", 0, 9, 9},
-    {"pt", "351", 0, 9, 9},    {"ro", "40", '0', 9, 9},  {"rs", "381", '0', 7, 9},
-    {"se", "46", '0', 7, 9},   {"sg", "65", 0, 8, 8},    {"si", "386", '0', 8, 8},
-    {"sk", "421", '0', 9, 9},  {"th", "66", '0', 8, 9},  {"tr", "90", '0', 10, 10},
-    {"tw", "886", '0', 8, 9},  {"ua", "380", '0', 9, 9}, {"us", "1", '1', 10, 10},
-    {"za", "27", '0', 9, 9},
-};
-
-static const region_t *find_region(const char *country)
+static const capi_phone_plan_t *plan_of_region(const char *country)
 {
-    for (apr_size_t i = 0; country && i < sizeof(regions) / sizeof(regions[0]); i++) {
-        if (strcmp(regions[i].country, country) == 0) {
-            return &regions[i];
+    for (const capi_phone_plan_t *plan = capi_phone_plans; country && plan->code; plan++) {
+        if (*plan->region && strcmp(plan->region, country) == 0) {
+            return plan;
         }
     }
     return NULL;
 }
 
-static bool begins_with_code(const char *digits, const region_t *region)
+/* The plan of the main region with this code. */
+static const capi_phone_plan_t *plan_of_code(unsigned int code)
 {
-    return strncmp(digits, region->code, strlen(region->code)) == 0;
-}
-
-static bool has_national_length(const char *digits, const region_t *region)
-{
-    apr_size_t len = strlen(digits);
-
-    return len >= region->min_len && len <= region->max_len;
-}
-
-/* `+49 0171 …`: people keep the trunk zero behind the country code. No calling code is the
- * beginning of another, so the first that fits is the one. */
-static const char *drop_trunk_zero(const char *digits, apr_pool_t *p)
-{
-    for (apr_size_t i = 0; i < sizeof(regions) / sizeof(regions[0]); i++) {
-        apr_size_t len = strlen(regions[i].code);
-
-        if (begins_with_code(digits, &regions[i])) {
-            return regions[i].trunk == '0' && digits[len] == '0'
-                       ? apr_pstrcat(p, regions[i].code, digits + len + 1, NULL)
-                       : digits;
+    for (const capi_phone_plan_t *plan = capi_phone_plans; plan->code; plan++) {
+        if (plan->code == code) {
+            return plan;
         }
     }
-    return digits;
+    return NULL;
 }
 
-/* Digits as written, with the country's code put in front where they lack it; NULL where that
- * cannot be known. */
-static const char *complete_national(const char *digits, const char *country, apr_pool_t *p)
+static bool has_outline(const char *national, const capi_phone_plan_t *plan)
 {
-    const region_t *region = find_region(country);
-
-    if (!region) {
-        return *digits == '0' ? NULL : digits;
-    }
-    if (region->trunk && *digits == region->trunk && has_national_length(digits + 1, region)) {
-        return apr_pstrcat(p, region->code, digits + 1, NULL);
-    }
-    /* Italian numbers keep their zero abroad, too. */
-    if (region->trunk != '0' && has_national_length(digits, region)) {
-        return apr_pstrcat(p, region->code, digits, NULL);
-    }
-    return *digits == '0' ? NULL : digits;
+    return capi_phone_match(NULL, plan->national, national, true);
 }
 
-/* Copies the digits; `(0)` is a trunk zero for those who dial from inside. False for text that is
- * more letters than number. */
-static bool take_digits(char *digits, const char *text, bool is_international)
+static bool has_length(const char *national, const capi_phone_plan_t *plan)
 {
-    int letters = 0;
-    int count = 0;
+    apr_size_t len = strlen(national);
 
-    for (; *text; text++) {
-        if (is_international && strncmp(text, "(0)", 3) == 0) {
-            text += 2;
+    return len <= MAX_NATIONAL && (plan->lengths >> len & 1u);
+}
+
+static bool is_too_long(const char *national, const capi_phone_plan_t *plan)
+{
+    apr_size_t len = strlen(national);
+
+    return len > MAX_NATIONAL || plan->lengths >> len == 0;
+}
+
+/* What the plan puts in place of the trunk that matched. */
+static const char *transform(const capi_phone_plan_t *plan, const capi_phone_match_t *trunk,
+                             apr_pool_t *p)
+{
+    const char *result = "";
+
+    for (const char *at = plan->transform; *at; at++) {
+        int group = at[1] - '1';
+
+        if (*at != '$') {
+            result = apr_pstrcat(p, result, apr_pstrmemdup(p, at, 1), NULL);
+            continue;
         }
-        else if (apr_isdigit(*text)) {
-            digits[count++] = *text;
+        if (trunk->group[group].start) {
+            result = apr_pstrcat(
+                p, result,
+                apr_pstrmemdup(p, trunk->group[group].start,
+                               (apr_size_t)(trunk->group[group].end - trunk->group[group].start)),
+                NULL);
         }
-        else if (apr_isalpha(*text)) {
-            letters++;
+        at++;
+    }
+    return apr_pstrcat(p, result, trunk->end, NULL);
+}
+
+/* The number without the digits that are dialled before it inside its country. They stay where
+ * they seem to belong to it: it fits the plan with them, but not without. */
+static const char *drop_trunk(const char *national, const capi_phone_plan_t *plan, apr_pool_t *p)
+{
+    capi_phone_match_t trunk;
+    const char *rest;
+
+    if (!*national || !plan->trunk || !capi_phone_match(&trunk, plan->trunk, national, false)) {
+        return national;
+    }
+    rest = plan->transform && trunk.group[trunk.groups - 1].start ? transform(plan, &trunk, p)
+                                                                  : trunk.end;
+    return has_outline(national, plan) && !has_outline(rest, plan) ? national : rest;
+}
+
+/* `digits` begin with a calling code, or it is false. */
+static bool read_international(number_t *number, const char *digits)
+{
+    unsigned int code = 0;
+
+    if (*digits == '0' || strlen(digits) <= MIN_NATIONAL) {
+        return false;
+    }
+    for (int len = 1; len <= 3; len++) {
+        code = code * 10 + (unsigned int)(digits[len - 1] - '0');
+        number->plan = plan_of_code(code);
+        if (number->plan) {
+            number->national = digits + len;
+            return true;
         }
     }
-    digits[count] = '\0';
-    return letters < count;
+    return false;
+}
+
+/* What follows the exit code (011, 00, 810 …) of the region; NULL where there is none. */
+static const char *skip_exit_code(const char *digits, const capi_phone_plan_t *home)
+{
+    capi_phone_match_t exit;
+
+    if (!capi_phone_match(&exit, home ? home->exit : "00", digits, false) || *exit.end == '0') {
+        return NULL;
+    }
+    return exit.end;
+}
+
+/* A number written with the code of its own country, but without a plus. It must not make sense as
+ * a national number, or hardly: where a 0 is dialled before those, one that begins with the code
+ * instead of a 0 has been stored by a machine. (libphonenumber reads 491711234567 in Germany as a
+ * number of the area 4917.) */
+static bool read_own_code(number_t *number, const char *digits, const capi_phone_plan_t *home,
+                          apr_pool_t *p)
+{
+    const char *code = apr_itoa(p, home->code);
+    const char *rest;
+    bool is_machine_made;
+
+    if (strncmp(digits, code, strlen(code)) != 0) {
+        return false;
+    }
+    rest = drop_trunk(digits + strlen(code), home, p);
+    is_machine_made =
+        home->trunk && capi_phone_match(NULL, home->trunk, "0", true) && has_length(rest, home);
+    if (!is_too_long(digits, home) &&
+        (!has_outline(rest, home) || (has_outline(digits, home) && !is_machine_made))) {
+        return false;
+    }
+    number->plan = plan_of_code(home->code);
+    number->national = rest;
+    return true;
+}
+
+static bool fits_its_code(const number_t *number)
+{
+    for (const capi_phone_plan_t *plan = number->plan; plan->code == number->plan->code; plan++) {
+        if (has_outline(number->national, plan)) {
+            return has_length(number->national, number->plan);
+        }
+    }
+    return false;
+}
+
+/* Some plans have 999 999 999, but who types it has no wish to be called. */
+static bool is_one_digit(const char *national)
+{
+    const char digit[] = {*national, '\0'};
+
+    return strspn(national, digit) == strlen(national);
+}
+
+static bool read_number(number_t *number, const char *found, const capi_phone_plan_t *home,
+                        apr_pool_t *p)
+{
+    const char *digits = capi_phone_digits(found, p);
+    bool has_plus = *found == '+';
+    const char *abroad;
+
+    if (has_plus && read_international(number, digits)) {
+        return true;
+    }
+    abroad = skip_exit_code(digits, home);
+    if (abroad) {
+        return read_international(number, abroad);
+    }
+    if (home && read_own_code(number, digits, home, p)) {
+        return true;
+    }
+    number->plan = home;
+    number->national = digits;
+    return !has_plus && (home || read_international(number, digits));
 }
 
 apr_status_t capi_match_phone(const char **normal, const char *folded, const char *country,
                               apr_pool_t *p)
 {
-    const char *start = folded + strcspn(folded, "+0123456789");
-    bool has_plus = *start == '+';
-    char *digits = apr_palloc(p, strlen(folded) + 1);
-    const char *number = digits;
-    apr_size_t len;
+    const char *found = capi_phone_find(folded, p);
+    const char *shorter;
+    number_t number;
 
-    if (!take_digits(digits, folded, has_plus || strncmp(start, "00", 2) == 0)) {
+    if (!found || !read_number(&number, found, plan_of_region(country), p)) {
         return APR_EINVAL;
     }
-    if (has_plus || strncmp(digits, "00", 2) == 0) {
-        number = drop_trunk_zero(digits + strspn(digits, "0"), p);
+    shorter = drop_trunk(number.national, number.plan, p);
+    if (has_length(shorter, number.plan) || is_too_long(shorter, number.plan)) {
+        number.national = shorter;
     }
-    else {
-        number = complete_national(digits, country, p);
-    }
-    len = number ? strlen(number) : 0;
-    if (len < E164_MIN_DIGITS || len > E164_MAX_DIGITS || *number == '0') {
+    number.plan = plan_of_code(number.plan->code);
+    if (!fits_its_code(&number) || is_one_digit(number.national)) {
         return APR_EINVAL;
     }
-    *normal = number;
+    *normal = apr_psprintf(p, "%d%s", number.plan->code, number.national);
     return APR_SUCCESS;
 }
