@@ -6,7 +6,8 @@ build='gcc libc6-dev apache2-bin apache2-dev libjansson-dev libcurl4-openssl-dev
        libpcre2-dev libaprutil1-dev libaprutil1-dbd-sqlite3'
 run='libapache2-mod-php python3 python3-jsonschema openssl ca-certificates'
 test='check valgrind php-fpm php-cli php-curl python3-pytest python3-selenium python3-hypothesis
-      python3-h2 chromium chromium-driver sqlite3 curl clang-format clang-tidy cppcheck'
+      python3-h2 python3-phonenumbers chromium chromium-driver sqlite3 curl clang-format clang-tidy
+      cppcheck'
 case "$1" in
 demo) wanted="$build $run" ;;
 check) wanted="$build $run $test" ;;
