@@ -21,13 +21,21 @@ static bool is_own_call(const request_rec *r, const char *agent)
            (!agent || strncmp(agent, "Mozilla/", 8) != 0);
 }
 
+/* mod_http2 sets it on every request, empty where nothing was pushed. */
+static bool is_pushed(const request_rec *r)
+{
+    const char *pushed = apr_table_get(r->subprocess_env, "H2_PUSHED");
+
+    return pushed && *pushed;
+}
+
 bool capi_visit_is_uncounted(const capi_visit_t *visit)
 {
     const request_rec *r = visit->first;
     const char *purpose = header_of(r, "Sec-Purpose");
     const char *agent;
 
-    if (contains_word(purpose, "prerender") || apr_table_get(r->subprocess_env, "H2_PUSHED")) {
+    if (contains_word(purpose, "prerender") || is_pushed(r)) {
         return true;
     }
     if (capi_conf_drops_prefetch(visit->server) &&

@@ -544,7 +544,7 @@ const command_rec capi_commands[] = {
     AP_INIT_TAKE1(CAPI_DIR_STATE_DIR, set_state_dir, NULL, S,
                   "where the store lives (default /var/lib/pinterest-capi)"),
     AP_INIT_TAKE12(CAPI_DIR_STORE, set_store, NULL, S,
-                   "apr_dbd driver and parameters (default: sqlite3 STATEDIR/store.db)"),
+                   "database driver and parameters (default: sqlite3 STATEDIR/store.db)"),
     AP_INIT_TAKE1(CAPI_DIR_QUEUE_SIZE, set_queue_size, NULL, S,
                   "bytes of the shared-memory queue (default 67108864)"),
     AP_INIT_TAKE1(CAPI_DIR_RETENTION, set_retention, NULL, S,

@@ -4,6 +4,7 @@
 #include "ident.h"
 #include "text.h"
 
+#include <apr_atomic.h>
 #include <apr_strings.h>
 
 #include <http_core.h>
@@ -172,6 +173,31 @@ static void find_click_id(capi_visit_t *visit)
     }
 }
 
+/* A proxy in front names the client in a header that nothing reads: then every visitor has the
+ * proxy's address. One request proves nothing, since anybody can send the header; most of the first
+ * PROXY_SAMPLE of a process do. */
+#define PROXY_SAMPLE 1000
+
+static void watch_for_proxy(request_rec *r)
+{
+    static apr_uint32_t unused, total;
+
+    if (apr_atomic_read32(&total) > PROXY_SAMPLE) {
+        return;
+    }
+    if (r->useragent_addr == r->connection->client_addr &&
+        apr_table_get(r->headers_in, "X-Forwarded-For")) {
+        apr_atomic_inc32(&unused);
+    }
+    if (apr_atomic_inc32(&total) == PROXY_SAMPLE - 1 &&
+        apr_atomic_read32(&unused) > PROXY_SAMPLE / 2) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      "PCAPI031: most requests carry an X-Forwarded-For that nothing reads, so the "
+                      "addresses that are sent are a proxy's: load mod_remoteip and name the proxy "
+                      "in RemoteIPInternalProxy");
+    }
+}
+
 static void settle(capi_visit_t *visit)
 {
     request_rec *r = visit->first;
@@ -187,6 +213,7 @@ static void settle(capi_visit_t *visit)
     if (!capi_conf_is_on(visit->dir)) {
         return;
     }
+    watch_for_proxy(r);
     decide_consent(visit, r);
     find_click_id(visit);
     if (capi_uuid7(id, apr_time_now()) == APR_SUCCESS) {

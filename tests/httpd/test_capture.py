@@ -498,3 +498,26 @@ def test_odd_requests_do_no_harm(httpd, request_bytes):
     if workers:
         assert workers <= set(httpd.workers())
     assert "exit signal" not in httpd.log_text()
+
+
+def test_http2_is_a_page_visit_too():
+    import shutil
+    import subprocess
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    server = Httpd(mpm="event", extra_modules=["http2"], conf=CONF + "\nProtocols h2c http/1.1\n")
+    server.expect(r"PCAPI1\d\d")
+    try:
+        server.start()
+        server.write("page/index.html", "<!doctype html>")
+        text = subprocess.run(
+            ["curl", "-si", "--http2-prior-knowledge", "-A", BROWSER, "-H", "Accept: text/html",
+             "-H", f"X-Forwarded-For: {SHOPPER}", f"http://127.0.0.1:{server.port}/page/?epik={EPIK}"],
+            stdout=subprocess.PIPE, text=True, timeout=30, check=True).stdout
+        assert text.startswith("HTTP/2 200") and f"set-cookie: _epik={EPIK};" in text
+        (row,) = wait_for(lambda: server.sql("SELECT * FROM events"), "the event")
+        assert row["sent_as"] == "page_visit"
+        server.stop()
+        assert server.unexpected_lines() == []
+    finally:
+        server.close()

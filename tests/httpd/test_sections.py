@@ -232,3 +232,15 @@ def test_names_that_browsers_may_say_are_those_of_the_section(start):
     claims = httpd.sql("SELECT e.name FROM events e JOIN outbox o ON o.event = e.id "
                        "WHERE o.flags & 1")
     assert [r["name"] for r in claims] == ["signup"]
+
+
+def test_a_proxy_that_nobody_reads_is_told(start):
+    import http.client
+    httpd = start("RemoteIPHeader X-Nothing\nMaxKeepAliveRequests 0\n")
+    httpd.expect(r"PCAPI031")
+    connection = http.client.HTTPConnection("127.0.0.1", httpd.port, timeout=20)
+    for _ in range(1000):  # one connection stays with one process, and each counts for itself
+        connection.request("GET", "/", headers={"X-Forwarded-For": SHOPPER})
+        connection.getresponse().read()
+    connection.close()
+    httpd.wait_log(r"PCAPI031: most requests")
