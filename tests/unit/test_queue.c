@@ -466,8 +466,13 @@ static void push_and_wait(uint32_t producer, uint32_t count)
     for (name.number = 0; name.number < count; name.number++) {
         capi_record_t record = {room, fill_record(room, name)};
         uint64_t position;
+        apr_status_t rv = APR_TIMEUP;
 
-        if (capi_queue_push(queue, &record, 1, CAPI_CLASS_CONVERSION, &position) != APR_SUCCESS ||
+        /* A holder of the lock may lose its processor for longer than a push waits. */
+        while (rv == APR_TIMEUP) {
+            rv = capi_queue_push(queue, &record, 1, CAPI_CLASS_CONVERSION, &position);
+        }
+        if (rv != APR_SUCCESS ||
             capi_queue_wait_durable(queue, position, apr_time_from_msec(PATIENCE_MS)) !=
                 APR_SUCCESS) {
             _exit(1);
@@ -524,6 +529,53 @@ START_TEST(test_sleeper_and_waiters_wake_each_other_thousands_of_times)
         ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
         ck_assert_int_eq(status, 0);
     }
+}
+END_TEST
+
+/* Pushes the next record as soon as the last one was given back, a few moments sooner or later each
+ * time: just when the consumer is about to sleep. */
+static void *push_at_the_brink(void *argument)
+{
+    uint32_t count = *(const uint32_t *)argument;
+    uint32_t state = 1;
+    uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        volatile uint32_t delay = next_random(&state) % 300;
+        capi_record_t record = {&i, sizeof(i)};
+
+        while (atomic_load(&queue->shared->durable) != atomic_load(&queue->shared->head)) {
+        }
+        while (delay > 0) {
+            delay--;
+        }
+        while (capi_queue_push(queue, &record, 1, CAPI_CLASS_CONVERSION, NULL) != APR_SUCCESS) {
+        }
+    }
+    return NULL;
+}
+
+START_TEST(test_no_push_at_the_brink_of_sleep_goes_unheard)
+{
+    uint32_t count = scaled(300000);
+    uint32_t taken = 0;
+    uint64_t cursor = 0;
+    pthread_t producer;
+
+    ck_assert_int_eq(pthread_create(&producer, NULL, push_at_the_brink, &count), 0);
+    while (taken < count) {
+        const void *bytes;
+        apr_size_t len;
+
+        if (capi_queue_peek(queue, &cursor, &bytes, &len) == APR_SUCCESS) {
+            taken++;
+            capi_queue_release(queue, cursor);
+        }
+        if (taken < count) {
+            sleep_until_pushed();
+        }
+    }
+    pthread_join(producer, NULL);
 }
 END_TEST
 
@@ -585,6 +637,7 @@ int main(void)
     tcase_add_test(cases, test_queue_is_abandoned_once_its_last_writer_ends);
     tcase_add_test(cases, test_wait_ends_at_once_or_in_time);
     tcase_add_test(cases, test_sleeper_and_waiters_wake_each_other_thousands_of_times);
+    tcase_add_test(cases, test_no_push_at_the_brink_of_sleep_goes_unheard);
     tcase_add_test(cases, test_nobody_sleeps_beside_waiting_records_and_nobody_wakes_the_awake);
     tcase_add_test(cases, test_attached_producer_wakes_through_the_descriptor_it_was_given);
     return run_cases("queue", cases);
