@@ -56,7 +56,7 @@ class Feed:
             command += ["/usr/bin/valgrind", "-q", "--leak-check=full", "--error-exitcode=99",
                         "--errors-for-leak-kinds=definite", "--show-leak-kinds=definite",
                         f"--log-file={site.root}/valgrind.%p"]
-        command.append(str(BUILD / "pinterest-capi-sender"))
+        command.append(str(site.program))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True)
 
@@ -103,6 +103,7 @@ class Site:
         self.token_file.write_text(TOKEN + "\n")
         self.files = [self.token_file]
         self.queue_size = 8 << 20
+        self.program = BUILD / "pinterest-capi-sender"
         self.pids, self.feeds, self.expected = [], [], []
         self.settings, self.account_settings = {}, {}
 

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,7 @@ static void become_sender(char **words, int count, int parent)
 {
     static char *const environment[] = {"PATH=/usr/bin:/bin", "TZ=UTC",
                                         "ASAN_OPTIONS=detect_leaks=0:abort_on_error=1", NULL};
+    const char *user = getenv("FEED_UID"); /* whose the sender is to be; both its user and group */
     int fds[WORDS_MAX];
     int i;
 
@@ -102,6 +104,10 @@ static void become_sender(char **words, int count, int parent)
         close(fds[i]);
     }
     setpgid(0, 0);
+    if (user && (setgroups(0, NULL) != 0 || setgid((gid_t)atoi(user)) != 0 ||
+                 setuid((uid_t)atoi(user)) != 0)) {
+        die("user");
+    }
     execve(sender_argv[0], sender_argv, environment);
     die(sender_argv[0]);
 }

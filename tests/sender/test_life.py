@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import signal
@@ -76,8 +77,6 @@ def test_token_is_nowhere_to_be_read(site, sink):
     proc = pathlib.Path(f"/proc/{pid}")
     for name in ("environ", "cmdline"):
         assert TOKEN.encode() not in (proc / name).read_bytes()
-    # The kernel gives the files of a process that is not dumpable to root.
-    assert (proc / "mem").stat().st_uid == 0 and (proc / "environ").stat().st_uid == 0
     limits = (proc / "limits").read_text()
     assert re.search(r"Max core file size\s+0\s+0", limits)
     held = [os.readlink(fd) for fd in (proc / "fd").iterdir()]
@@ -88,19 +87,24 @@ def test_token_is_nowhere_to_be_read(site, sink):
 
 
 @pytest.mark.skipif(VALGRIND or os.getuid() != 0, reason="needs to become another user")
-def test_process_is_not_dumpable(site, sink):
-    """As an unprivileged user: without PR_SET_DUMPABLE 0 its files would be that user's."""
-    shutil.chown(site.state, "www-data")
+def test_process_is_closed_to_its_own_user(site, sink, monkeypatch):
+    """A process of this user that could be dumped would leave /proc/PID to the user."""
+    user = pwd.getpwnam("nobody").pw_uid
+    for path in (site.state, site.error_log):
+        os.chown(path, user, user)
     os.chmod(site.root, 0o755)
-    shutil.copy(BUILD / "pinterest-capi-sender", site.root / "sender")
+    site.program = shutil.copy(BUILD / "pinterest-capi-sender", site.root / "sender")
+    monkeypatch.setenv("FEED_UID", str(user))
     feed, pid = site.start()
     feed.push(1, "a")
     site.wait_settled(1)
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    assert "NoNewPrivs:\t1" in status
-    done = subprocess.run(["/usr/bin/env", "-i", "cat", f"/proc/{pid}/environ"], user="www-data",
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert done.returncode != 0 and done.stdout == b""
+    assert f"Uid:\t{user}\t{user}" in status and "NoNewPrivs:\t1" in status
+    for name in ("environ", "mem", "maps"):
+        assert pathlib.Path(f"/proc/{pid}/{name}").stat().st_uid == 0
+        done = subprocess.run(["head", "-c1", f"/proc/{pid}/{name}"], user=user, group=user,
+                              extra_groups=[], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert b"Permission denied" in done.stderr and done.stdout == b""
 
 
 def test_missing_and_unusable_tokens_hold_the_account(site, sink):
