@@ -294,7 +294,7 @@ class Demo:
             with contextlib.suppress(ValueError):
                 pid, began = path.read_text().split()
                 end_process(int(pid), began)
-        for pid in strays(self.state / "bin"):
+        for pid in strays(self.state):
             end_process(pid, start_of(pid))
         clear(self.state)
         self.state.rmdir()
@@ -348,12 +348,14 @@ def command_of(pid):
     return ""
 
 
-def strays(folder):
-    """Processes that run a program of the demo's own folder: a sender whose httpd was killed."""
+def strays(state):
+    """Processes that run a program of the demo's, or httpd with its configuration: what is left
+    where httpd's parent was killed."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and os.readlink(entry / "exe").startswith(f"{folder}/"):
+            if entry.name.isdigit() and (os.readlink(entry / "exe").startswith(f"{state}/bin/") or
+                                         f" -f {state}/httpd.conf " in command_of(entry.name)):
                 found.append(int(entry.name))
     return found
 
@@ -521,7 +523,8 @@ def start(wire):
         show_record(demo, order)
     except (Trouble, OSError, subprocess.SubprocessError) as trouble:
         say(f"\nThe demo failed: {trouble}")
-        say(f"\nThe end of its error_log:\n{demo.error_log() or '(nothing)'}")
+        if demo.error_log():
+            say(f"\nThe end of its error_log:\n{demo.error_log()}")
         if not os.environ.get("DEMO_KEEP"):
             demo.stop()
         return 1
@@ -534,6 +537,7 @@ def start(wire):
 
 
 def main():
+    os.umask(0o022)  # the workers, who are somebody else, have to read what is made here
     parser = argparse.ArgumentParser(description="The demo of mod_pinterest_capi.")
     parser.add_argument("command", choices=["start", "stop"])
     parser.add_argument("--wire", choices=["v5", "guide"],
