@@ -63,6 +63,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_handler(capi_collect_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(capi_context_handler, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(capi_events_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(capi_client_handler, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* --- afterwards --- */
 

@@ -1,21 +1,12 @@
-/* The linker takes the files as they are; the compiler never sees them. */
-
 #include "assets.h"
 
 #include <string.h>
 
+#include "embed.h"
 #include "ident.h"
 
-#define EMBED(symbol, file)                                                                        \
-    __asm__(".pushsection .rodata\n" #symbol "_begin: .incbin \"" file "\"\n" #symbol              \
-            "_end: .byte 0\n.popsection\n");                                                       \
-    extern const char symbol##_begin[] __attribute__((visibility("hidden")));                      \
-    extern const char symbol##_end[] __attribute__((visibility("hidden")))
-
-EMBED(style, "cgi-admin/style.css");
-EMBED(script, "cgi-admin/script.js");
-
-#undef EMBED
+CAPI_EMBED(style, "cgi-admin/style.css");
+CAPI_EMBED(script, "cgi-admin/script.js");
 
 const asset_t asset_style = {"style.css", "text/css; charset=utf-8", style_begin, style_end};
 const asset_t asset_script = {"script.js", "text/javascript; charset=utf-8", script_begin,

@@ -15,6 +15,7 @@ APLOG_USE_MODULE(pinterest_capi);
 #define DEFAULT_QUEUE_SIZE     67108864
 #define DEFAULT_RETENTION_DAYS 30
 #define DEFAULT_EPIK_MAX_AGE   31536000 /* a year, as the Tag's own cookie */
+#define DEFAULT_COLLECT_LIMIT  120
 #define DEFAULT_FLUSH_EVENTS   1000
 #define DEFAULT_FLUSH_SEC      1
 #define DEFAULT_MERGE_WINDOW   10
@@ -89,6 +90,7 @@ void *capi_create_server_conf(apr_pool_t *p, server_rec *s)
     conf->wire = CAPI_UNSET;
     conf->bots = CAPI_UNSET;
     conf->prefetch = CAPI_UNSET;
+    conf->collect_limit = CAPI_UNSET;
     conf->epik_cookie = CAPI_UNSET;
     conf->epik_max_age = CAPI_UNSET;
     conf->flush_events = CAPI_UNSET;
@@ -139,6 +141,8 @@ void *capi_merge_server_conf(apr_pool_t *p, void *outer_conf, void *inner_conf)
                                 : inner->event_names;
     }
     conf->session_cookies = join(p, outer->session_cookies, inner->session_cookies);
+    conf->collect_origins = join(p, outer->collect_origins, inner->collect_origins);
+    conf->collect_limit = merge_int(outer->collect_limit, inner->collect_limit);
     conf->epik_cookie = merge_int(outer->epik_cookie, inner->epik_cookie);
     conf->epik_domain = merge_text(outer->epik_domain, inner->epik_domain);
     conf->epik_max_age = merge_int(outer->epik_max_age, inner->epik_max_age);
@@ -438,6 +442,11 @@ const apr_array_header_t *capi_conf_session_cookies(const capi_server_conf_t *co
 bool capi_conf_sets_epik(const capi_server_conf_t *conf)
 {
     return conf->epik_cookie != 0;
+}
+
+int capi_conf_collect_limit(const capi_server_conf_t *conf)
+{
+    return conf->collect_limit == CAPI_UNSET ? DEFAULT_COLLECT_LIMIT : conf->collect_limit;
 }
 
 int capi_conf_epik_max_age(const capi_server_conf_t *conf)

@@ -279,6 +279,35 @@ static const char *set_prefetch(cmd_parms *cmd, void *dir, const char *what)
     return capi_value_choice(&server_of(cmd)->prefetch, cmd, what, "count", "drop");
 }
 
+static const char *set_collect_limit(cmd_parms *cmd, void *dir, const char *events)
+{
+    (void)dir;
+    return capi_value_int(&server_of(cmd)->collect_limit, cmd, events, 1, 1000000);
+}
+
+/* scheme://host[:port], as browsers write it. */
+static const char *set_collect_origin(cmd_parms *cmd, void *dir, const char *origin)
+{
+    capi_server_conf_t *conf = server_of(cmd);
+    apr_uri_t uri;
+    const char *error = capi_value_url(&uri, cmd, origin);
+
+    (void)dir;
+    if (!error && (uri.path || uri.query || uri.fragment || uri.user ||
+                   (strcmp(uri.scheme, "https") != 0 && strcmp(uri.scheme, "http") != 0))) {
+        error = capi_value_error(cmd, origin,
+                                 "is no origin: write scheme and host, like https://shop.example");
+    }
+    if (error) {
+        return error;
+    }
+    if (!conf->collect_origins) {
+        conf->collect_origins = apr_array_make(cmd->pool, 2, sizeof(const char *));
+    }
+    APR_ARRAY_PUSH(conf->collect_origins, const char *) = origin;
+    return NULL;
+}
+
 static const char *set_flush(cmd_parms *cmd, void *dir, const char *events, const char *seconds)
 {
     capi_server_conf_t *conf = server_of(cmd);
@@ -536,6 +565,10 @@ const command_rec capi_commands[] = {
     AP_INIT_TAKE1(CAPI_DIR_PREFETCH, set_prefetch, NULL, V, "count (default) or drop"),
     AP_INIT_TAKE_ARGV(CAPI_DIR_COLLECT_ALLOW, set_collect_allow, NULL, D,
                       "events that browsers may send by themselves"),
+    AP_INIT_ITERATE(CAPI_DIR_COLLECT_ORIGIN, set_collect_origin, NULL, V,
+                    "other origins that may call collect and context"),
+    AP_INIT_TAKE1(CAPI_DIR_COLLECT_LIMIT, set_collect_limit, NULL, V,
+                  "events a minute from one client address (default 120)"),
     AP_INIT_TAKE2(CAPI_DIR_FLUSH, set_flush, NULL, V, "EVENTS SECONDS (default 1000 1)"),
     AP_INIT_TAKE1(CAPI_DIR_MERGE_WINDOW, set_merge_window, NULL, V,
                   "seconds that a named event waits for a second source (default 10)"),

@@ -7,6 +7,7 @@
 #include "wire.h"
 
 /* Pinterest's own error codes. */
+#define CAPI_CODE_TOO_MANY    8
 #define CAPI_CODE_FORBIDDEN   29
 #define CAPI_CODE_PARTIAL     953
 #define CAPI_CODE_INVALID     4196
@@ -21,8 +22,16 @@
 /* The visit, where this endpoint may work; NULL where PinterestCapi is Off or there is no queue. */
 capi_visit_t *capi_endpoint_visit(int *status, request_rec *r);
 
-/* True for a request of the shop's own pages: neither Sec-Fetch-Site nor Origin says otherwise. */
+/* True for a request of the shop's own pages: neither Sec-Fetch-Site nor Origin says otherwise, or
+ * the origin is one that PinterestCapiCollectOrigin names; then the answer carries CORS headers. */
 bool capi_endpoint_is_own_page(int *status, request_rec *r);
+
+/* Answers a preflight (OPTIONS) of an origin that may call; true where it was one. */
+bool capi_endpoint_is_preflight(int *status, request_rec *r, const char *methods);
+
+/* Counts `events` of the client's address; false where they are more than PinterestCapiCollectLimit
+ * lets pass in a minute. */
+bool capi_endpoint_is_within_limit(int *status, request_rec *r, int events);
 
 typedef enum {
     CAPI_BODY_JSON,    /* application/json only */

@@ -157,6 +157,9 @@ int capi_collect_handler(request_rec *r)
     if (!c.visit) {
         return status;
     }
+    if (capi_endpoint_is_preflight(&status, r, "POST")) {
+        return status;
+    }
     if (r->method_number != M_POST) {
         return capi_endpoint_wrong_method(r, "POST");
     }
@@ -168,5 +171,8 @@ int capi_collect_handler(request_rec *r)
         return status;
     }
     list = capi_endpoint_list(&status, r, body, true);
-    return list ? collect(&c, list) : status;
+    if (!list || !capi_endpoint_is_within_limit(&status, r, (int)json_array_size(list))) {
+        return status;
+    }
+    return collect(&c, list);
 }

@@ -1,6 +1,8 @@
 /* What the endpoints share: who may call, reading a body, answering in Pinterest's shapes. */
 
 #include "endpoint.h"
+#include "ident.h"
+#include "rate.h"
 
 #include <apr_strings.h>
 #include <http_protocol.h>
@@ -133,12 +135,77 @@ static bool is_origin_of(const char *origin, const char *host)
     return len > 0 && len == authority_len(host) && strncasecmp(authority, host, len) == 0;
 }
 
+static bool is_known_origin(const request_rec *r, const char *origin)
+{
+    const apr_array_header_t *known = capi_server_conf(r->server)->collect_origins;
+    int i;
+
+    for (i = 0; origin && known && i < known->nelts; i++) {
+        if (strcasecmp(APR_ARRAY_IDX(known, i, const char *), origin) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void allow_origin(request_rec *r, const char *origin)
+{
+    apr_table_setn(r->headers_out, "Access-Control-Allow-Origin", origin);
+    apr_table_setn(r->headers_out, "Access-Control-Allow-Credentials", "true");
+    apr_table_mergen(r->headers_out, "Vary", "Origin");
+}
+
+bool capi_endpoint_is_preflight(int *status, request_rec *r, const char *methods)
+{
+    const char *origin = apr_table_get(r->headers_in, "Origin");
+
+    if (r->method_number != M_OPTIONS || !is_known_origin(r, origin)) {
+        return false;
+    }
+    allow_origin(r, origin);
+    apr_table_setn(r->headers_out, "Access-Control-Allow-Methods", methods);
+    apr_table_setn(r->headers_out, "Access-Control-Allow-Headers", "Content-Type");
+    apr_table_setn(r->headers_out, "Access-Control-Max-Age", "3600");
+    *status = HTTP_NO_CONTENT;
+    return true;
+}
+
+/* --- how much --- */
+
+static capi_rate_t *rate;
+
+apr_status_t capi_endpoint_prepare(apr_pool_t *p)
+{
+    rate = NULL;
+    return capi_rate_create(&rate, p);
+}
+
+bool capi_endpoint_is_within_limit(int *status, request_rec *r, int events)
+{
+    int limit = capi_conf_collect_limit(capi_server_conf(r->server));
+    int retry_after = 0;
+
+    if (!rate || !capi_secret() ||
+        capi_rate_take(rate, capi_secret(), CAPI_SECRET_LEN, r->useragent_ip, events, limit,
+                       r->request_time, &retry_after)) {
+        return true;
+    }
+    apr_table_setn(r->headers_out, "Retry-After", apr_itoa(r->pool, retry_after));
+    *status = capi_endpoint_refuse(r, HTTP_TOO_MANY_REQUESTS, CAPI_CODE_TOO_MANY,
+                                   "This client sent too many events within a minute.");
+    return false;
+}
+
 /* Neither header is there when curl or an old browser calls; either of them may say no. */
 bool capi_endpoint_is_own_page(int *status, request_rec *r)
 {
     const char *site = apr_table_get(r->headers_in, "Sec-Fetch-Site");
     const char *origin = apr_table_get(r->headers_in, "Origin");
 
+    if (is_known_origin(r, origin)) {
+        allow_origin(r, origin);
+        return true;
+    }
     if ((!site || strcasecmp(site, "same-origin") == 0) &&
         (!origin || is_origin_of(origin, apr_table_get(r->headers_in, "Host")))) {
         return true;

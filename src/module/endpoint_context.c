@@ -92,6 +92,9 @@ int capi_context_handler(request_rec *r)
     if (!visit) {
         return status;
     }
+    if (capi_endpoint_is_preflight(&status, r, "GET, POST")) {
+        return status;
+    }
     if (r->method_number != M_GET && r->method_number != M_POST) {
         return capi_endpoint_wrong_method(r, "GET, POST");
     }
@@ -100,6 +103,9 @@ int capi_context_handler(request_rec *r)
     }
     if (r->method_number == M_GET) {
         return answer(r, visit);
+    }
+    if (!capi_endpoint_is_within_limit(&status, r, 1)) {
+        return status;
     }
     body = capi_endpoint_read(&status, r, CAPI_BODY_JSON);
     return body ? store_context(r, visit, body) : status;

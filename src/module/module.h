@@ -103,6 +103,8 @@ typedef struct {
     const char *epik_domain;
     int epik_max_age;
     const char *country;
+    apr_array_header_t *collect_origins; /* const char *; NULL: this host alone */
+    int collect_limit;
     int flush_events, flush_sec, merge_window_sec, max_age_sec;
 } capi_server_conf_t;
 
@@ -155,6 +157,7 @@ bool capi_conf_is_test(const capi_server_conf_t *conf);
 bool capi_conf_drops_bots(const capi_server_conf_t *conf);
 bool capi_conf_drops_prefetch(const capi_server_conf_t *conf);
 const apr_array_header_t *capi_conf_session_cookies(const capi_server_conf_t *conf);
+int capi_conf_collect_limit(const capi_server_conf_t *conf); /* events a minute and address */
 bool capi_conf_sets_epik(const capi_server_conf_t *conf);
 int capi_conf_epik_max_age(const capi_server_conf_t *conf);
 capi_vocabulary_t capi_conf_vocabulary(const capi_dir_conf_t *conf);
@@ -303,6 +306,10 @@ apr_status_t capi_record_push(server_rec *s, const capi_envelope_t *envelope, ui
 int capi_collect_handler(request_rec *r);
 int capi_context_handler(request_rec *r);
 int capi_events_handler(request_rec *r);
+int capi_client_handler(request_rec *r);
+
+/* Makes the table that counts events of client addresses: post_config. */
+apr_status_t capi_endpoint_prepare(apr_pool_t *p);
 
 /* --- supervision (supervisor.c, secret.c) and what workers inherit --- */
 

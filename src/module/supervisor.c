@@ -500,6 +500,12 @@ int capi_supervisor_post_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr
         return is_first ? HTTP_INTERNAL_SERVER_ERROR : OK;
     }
     open_parent(s);
+    if (capi_endpoint_prepare(conf_pool) != APR_SUCCESS) {
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, s,
+            "PCAPI047: no memory to count events of client addresses in: " CAPI_DIR_COLLECT_LIMIT
+            " does not work until the next restart");
+    }
     return start_sender(0) || !is_first ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 

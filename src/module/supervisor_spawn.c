@@ -258,11 +258,12 @@ static void say(const char *text)
 }
 
 /* httpd's handlers only set a flag, which here nobody would look at. What is ignored stays so
- * through exec: SIGPIPE. */
+ * through exec: SIGPIPE. What asks the sender to stop stays blocked until it has an ear for it, or
+ * a stop that comes at once would end it before it has emptied the queue. */
 static void restore_signals(void)
 {
     struct sigaction action;
-    sigset_t none;
+    sigset_t mask;
     int number;
 
     for (number = 1; number < NSIG; number++) {
@@ -272,8 +273,10 @@ static void restore_signals(void)
             (void)sigaction(number, &action, NULL);
         }
     }
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGINT);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
 static int open_file(const descriptor_t *wanted)
@@ -359,12 +362,15 @@ static void arrange(plan_t *plan)
 }
 
 /* httpd's parent has no clock finer than ten seconds, so the child waits. It holds nothing by now
- * that anybody misses, and it goes when its parent goes. */
+ * that anybody misses, and it goes when its parent goes or says so. */
 static void pause_before_start(int seconds)
 {
     struct pollfd parent = {.fd = CAPI_FD_PARENT, .events = POLLIN};
+    struct timespec pause = {.tv_sec = seconds};
+    sigset_t none;
 
-    if (seconds > 0 && poll(&parent, 1, seconds * 1000) > 0 && (parent.revents & POLLIN) != 0) {
+    sigemptyset(&none);
+    if (seconds > 0 && ppoll(&parent, 1, &pause, &none) > 0 && (parent.revents & POLLIN) != 0) {
         _exit(0);
     }
 }

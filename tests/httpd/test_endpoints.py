@@ -13,6 +13,7 @@ from server import ACCOUNT, BROWSER, EPIK, Browser, wait_for
 # Nobody listens there: these tests look at answers and at what is stored.
 CONF = """
 PinterestCapiApiUrl http://127.0.0.1:9/v5
+PinterestCapiCollectLimit 1000000
 <Location "/collect">
   SetHandler pinterest-capi-collect
 </Location>
