@@ -9,6 +9,10 @@
 
 #include <string.h>
 
+/* Rows read at a time. A row takes about two kilobytes beside its payload while it is looked at, and
+ * where events are long a batch is full before a thousand of them. */
+#define PAGE_ROWS 100
+
 /* One outbox row with its record and, where it helps, its visit; columns of SQL_OUTBOX_CLAIM. */
 typedef struct {
     apr_int64_t event;
@@ -44,7 +48,8 @@ typedef struct {
     apr_size_t max_bytes;
     apr_size_t bytes;
     bool is_full;
-    apr_pool_t *p;
+    apr_pool_t *p;    /* the batch's: what goes out */
+    apr_pool_t *page; /* rows as they were read */
 } claim_t;
 
 static void read_due(due_t *due, const capi_rows_t *rows)
@@ -246,10 +251,13 @@ static apr_status_t complete(capi_outgoing_t *out, claim_t *claim, due_t *due, b
 
 static void push(claim_t *claim, capi_outgoing_t *out, const due_t *due)
 {
+    if (out->text == due->payload) {
+        out->text = apr_pstrmemdup(claim->p, out->text, out->len);
+    }
     out->id = due->event;
     out->event_time = due->event_time;
-    out->sent_as = due->sent_as;
-    out->event_id = due->event_id;
+    out->sent_as = apr_pstrdup(claim->p, due->sent_as);
+    out->event_id = apr_pstrdup(claim->p, due->event_id);
     out->keys = due->keys;
     out->retries = due->retries;
     out->due = due->due;
@@ -294,11 +302,13 @@ static apr_status_t take_due(claim_t *claim, due_t *due)
 static apr_status_t take_page(int *found, claim_t *claim)
 {
     capi_dest_t *dest = claim->dest;
-    apr_int64_t limit = claim->max_events - claim->batch->count;
+    apr_int64_t wanted = claim->max_events - claim->batch->count;
+    apr_int64_t limit = wanted < PAGE_ROWS ? wanted : PAGE_ROWS;
     const void *values[] = {&dest->row.id, &dest->cursor_due, &dest->cursor_event, &claim->now,
                             &limit};
     capi_rows_t rows;
-    apr_status_t rv = capi_db_select(&rows, claim->store, CAPI_SQL_OUTBOX_CLAIM, values, claim->p);
+    apr_status_t rv =
+        capi_db_select(&rows, claim->store, CAPI_SQL_OUTBOX_CLAIM, values, claim->page);
 
     *found = 0;
     while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
@@ -362,11 +372,14 @@ apr_status_t capi_store_claim(capi_batch_t **claimed, capi_store_t *store,
         claim.dest->cursor_due = 0;
         claim.dest->cursor_event = 0;
     }
+    apr_pool_create(&claim.page, p);
     batch->events = apr_palloc(p, (apr_size_t)max_events * sizeof(*batch->events));
     while (rv == APR_SUCCESS && !claim.is_full && batch->count < max_events &&
            batch->settled < max_events) {
         rv = take_page(&found, &claim);
+        apr_pool_clear(claim.page);
     }
+    apr_pool_destroy(claim.page);
     if (rv == APR_SUCCESS && batch->count > 0) {
         rv = add_attempt(&batch->request, store, destination->id, batch->events, batch->count, now);
     }
