@@ -100,7 +100,7 @@
 #define SQL_PRAGMA_FULL  "PRAGMA synchronous=FULL"
 #define SQL_PRAGMA_ERASE "PRAGMA secure_delete=ON"
 /* In KiB: the sender stays below 24 MB. */
-#define SQL_PRAGMA_CACHE "PRAGMA cache_size=-3000"
+#define SQL_PRAGMA_CACHE "PRAGMA cache_size=-2000"
 /* Pages of 4 KiB: pages that every batch touches are copied back rarely. */
 #define SQL_PRAGMA_AUTOCHECKPOINT "PRAGMA wal_autocheckpoint=4000"
 #define SQL_PRAGMA_QUERY_ONLY     "PRAGMA query_only=ON"

@@ -14,6 +14,7 @@
 #define ANSWER_MAX         ((size_t)2 * 1024 * 1024) /* 1000 results are about 100 KiB */
 #define REQUEST_ID_MAX     128
 #define RETRY_AFTER_MAX    64
+#define UPLOAD_BUFFER      16384 /* a TLS record; libcurl's own is four times that, each call */
 #define CONNECTIONS_MAX    8
 #define HOST_CONNECTIONS   4 /* as many as requests of an account, should it be HTTP/1.1 */
 
@@ -302,6 +303,7 @@ static void set_transfer_options(capi_call_t *call)
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, body_length(call->events, call->count));
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, read_body);
     curl_easy_setopt(easy, CURLOPT_READDATA, call);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
     curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, rewind_body);
     curl_easy_setopt(easy, CURLOPT_SEEKDATA, call);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep_answer);
@@ -345,6 +347,14 @@ static CURLcode set_target(CURL *easy, const capi_target_t *target)
     return rc;
 }
 
+void capi_call_forget_body(capi_call_t *call)
+{
+    free(call->body);
+    call->body = NULL;
+    call->body_len = 0;
+    call->body_room = 0;
+}
+
 apr_status_t capi_call_start(capi_call_t *call, const capi_target_t *target,
                              const capi_outgoing_t *events, int count)
 {
@@ -352,10 +362,7 @@ apr_status_t capi_call_start(capi_call_t *call, const capi_target_t *target,
     call->count = count;
     call->piece = 0;
     call->offset = 0;
-    free(call->body);
-    call->body = NULL;
-    call->body_len = 0;
-    call->body_room = 0;
+    capi_call_forget_body(call);
     call->status = 0;
     call->request_id[0] = '\0';
     call->retry_after[0] = '\0';

@@ -53,6 +53,9 @@ void capi_call_abort(capi_call_t *call);
 bool capi_call_ended(capi_call_t *call);
 void capi_call_answer(capi_answer_t *answer, const capi_call_t *call);
 
+/* Once it is read, the body need not stay until the next start. */
+void capi_call_forget_body(capi_call_t *call);
+
 /* Sleeps until network, one of `fds` or the clock wants something, then moves all calls on. */
 void capi_api_wait(capi_api_t *api, struct curl_waitfd *fds, unsigned int count, int timeout_ms);
 

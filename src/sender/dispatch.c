@@ -34,6 +34,7 @@ static void free_slot(capi_slot_t *slot)
 {
     slot->route->in_flight--;
     slot->route->quota->in_flight--;
+    slot->route->quota->bytes_in_flight -= slot->bytes;
     slot->route->look_at = 0;
     slot->state = CAPI_SLOT_FREE;
     slot->route = NULL;
@@ -112,7 +113,8 @@ static void take_from_rates(capi_sender_t *sender, capi_route_t *route)
 /* A call that ends makes room, so nobody needs a time for it. */
 static bool has_room(const capi_route_t *route)
 {
-    if (!route->target.headers || route->quota->in_flight >= CAPI_IN_FLIGHT_OF_ACCOUNT) {
+    if (!route->target.headers || route->quota->in_flight >= CAPI_IN_FLIGHT_OF_ACCOUNT ||
+        route->quota->bytes_in_flight >= CAPI_BYTES_OF_ACCOUNT) {
         return false;
     }
     return route->in_flight == 0 || !is_in_trouble(route);
@@ -126,6 +128,17 @@ static int events_wanted(const capi_route_t *route)
         return 1;
     }
     return route->failures > 0 ? EVENTS_IN_TROUBLE : CAPI_EVENTS_PER_REQUEST;
+}
+
+static apr_size_t count_bytes(const capi_batch_t *batch)
+{
+    apr_size_t bytes = 0;
+    int i;
+
+    for (i = 0; i < batch->count; i++) {
+        bytes += batch->events[i].len;
+    }
+    return bytes;
 }
 
 /* Claims a batch into the slot. False where nothing came of it; look_at is in the future then. */
@@ -154,12 +167,14 @@ static bool claim(capi_sender_t *sender, capi_route_t *route, capi_slot_t *slot,
     slot->state = CAPI_SLOT_CLAIMED;
     slot->route = route;
     slot->batch = batch;
+    slot->bytes = count_bytes(batch);
     slot->range = (capi_range_t){0, batch->count};
     slot->request = batch->request;
     slot->refused_at = 0;
     slot->suspects = NULL;
     route->in_flight++;
     route->quota->in_flight++;
+    route->quota->bytes_in_flight += slot->bytes;
     route->look_at = 0;
     take_from_rates(sender, route);
     return true;

@@ -21,6 +21,9 @@
 #define CAPI_SLOTS                8
 #define CAPI_IN_FLIGHT_OF_ACCOUNT 4
 
+/* Memory is bounded, too: full batches go two at a time, which is plenty for one account. */
+#define CAPI_BYTES_OF_ACCOUNT (CAPI_BATCH_BYTES * 5 / 4)
+
 #define CAPI_NEVER INT64_MAX
 
 /* --- log.c: lines as httpd writes them, on standard error --- */
@@ -62,6 +65,7 @@ capi_lock_t capi_lock_wait(const char *state_dir, int signal_fd, int parent_fd, 
 typedef struct {
     const char *account;
     int in_flight;
+    apr_size_t bytes_in_flight;
     capi_bucket_t rate;
 } capi_quota_t;
 
@@ -159,6 +163,7 @@ typedef struct {
     apr_pool_t *pool; /* the batch's */
     capi_route_t *route;
     capi_batch_t *batch;
+    apr_size_t bytes; /* of its texts */
     capi_range_t range;
     apr_int64_t request;
     apr_int64_t next_request; /* of the part that is tried next; set by recording */

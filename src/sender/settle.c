@@ -196,6 +196,7 @@ void capi_settle_judge(capi_sender_t *sender, capi_slot_t *slot)
 
     capi_call_answer(&answer, slot->call);
     parsed = parse_answer(slot, &answer, &message);
+    capi_call_forget_body(slot->call);
     slot->verdict = capi_outcome_judge(answer.http_status, parsed);
     slot->error =
         slot->verdict == CAPI_VERDICT_RESULTS ? NULL : describe(&answer, message, slot->pool);
