@@ -18,7 +18,7 @@ static const char *entity_tag(apr_pool_t *p)
 {
     char hex[CAPI_HEX_SHA256 + 1];
 
-    capi_sha256_hex(hex, client_begin, (apr_size_t)(client_end - client_begin));
+    capi_sha256_hex(hex, client_begin, strlen(client_begin));
     return apr_psprintf(p, "\"%.16s\"", hex);
 }
 
@@ -45,9 +45,9 @@ int capi_client_handler(request_rec *r)
     if (status != OK) {
         return status;
     }
-    ap_set_content_length(r, (apr_off_t)(client_end - client_begin));
+    ap_set_content_length(r, (apr_off_t)strlen(client_begin));
     if (!r->header_only) {
-        ap_rwrite(client_begin, (int)(client_end - client_begin), r);
+        ap_rwrite(client_begin, (int)strlen(client_begin), r);
     }
     return OK;
 }
