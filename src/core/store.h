@@ -5,6 +5,7 @@
  * is in store_sql.h. Reads for the page are in report.h. */
 
 #include "capi.h"
+#include "denied.h"
 #include "envelope.h"
 
 typedef struct capi_store_t capi_store_t;
@@ -84,6 +85,9 @@ typedef struct {
     const char *event_id;
     capi_keys_t keys;
     int retries;
+    capi_consent_state_t consent; /* what was decided, by which signal, and what came of it */
+    const char *signal;
+    capi_action_t action;
     apr_time_t due;  /* the store's own: its place in the outbox */
     bool has_layers; /* the store's own: more than one source spoke */
 } capi_outgoing_t;
@@ -142,7 +146,8 @@ apr_status_t capi_store_retain(capi_store_t *store, int retention_days, apr_time
 /* What the page shows about the sender: written when something changed. */
 apr_status_t capi_store_note(capi_store_t *store, const char *name, const char *value);
 
-/* Moves the write-ahead log into the database file and truncates it: erased data leaves the disk. */
+/* Moves the write-ahead log into the database file and truncates it: erased data leaves the disk.
+ * APR_EBUSY where somebody reads. */
 apr_status_t capi_store_checkpoint(capi_store_t *store);
 
 #endif

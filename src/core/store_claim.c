@@ -37,6 +37,10 @@ typedef struct {
     const char *address;
     const char *agent;
     const char *user_data;
+    const char *denied_by; /* a denial since it came */
+    const char *on_denied;
+    capi_action_t action;
+    capi_keys_t stripped;
 } due_t;
 
 typedef struct {
@@ -76,6 +80,10 @@ static void read_due(due_t *due, const capi_rows_t *rows)
     due->address = capi_rows_text(rows, 19);
     due->agent = capi_rows_text(rows, 20);
     due->user_data = capi_rows_text(rows, 21);
+    due->denied_by = capi_rows_text(rows, 22);
+    due->on_denied = capi_rows_text(rows, 23);
+    due->action = CAPI_ACTION_SEND;
+    due->stripped = 0;
 }
 
 /* --- what may not go any more --- */
@@ -87,12 +95,16 @@ static apr_status_t settle(claim_t *claim, const due_t *due, capi_state_t state,
                        error, claim->now);
 }
 
-static apr_status_t withdraw(claim_t *claim, const due_t *due, capi_consent_state_t consent,
-                             const char *signal)
+static apr_status_t withdraw(claim_t *claim, const due_t *due, const char *error)
 {
+    const capi_ruling_t ruling = {.state = due->consent,
+                                  .signal = due->signal,
+                                  .on_denied = due->on_denied,
+                                  .stripped = due->stripped};
+
     claim->batch->settled++;
-    return capi_withdraw(claim->store, claim->dest, due->event, due->sent_as, due->flags, consent,
-                         signal, claim->now);
+    return capi_withdraw(claim->store, claim->dest, due->event, due->sent_as, due->flags, &ruling,
+                         error, claim->now);
 }
 
 /* A detached event has its context's consent; where the context never came, what intake noted. */
@@ -106,28 +118,41 @@ static apr_status_t decide_detached(claim_t *claim, due_t *due)
         due->signal = due->visit_signal;
     }
     due->flags = (int)flags;
-    capi_count_consent(claim->store, claim->dest->row.id, due->sent_as, due->consent, due->signal,
-                       claim->now);
     return capi_db_run(NULL, claim->store, CAPI_SQL_OUTBOX_DECIDED, values);
 }
 
-/* Consent once more, then age. *is_settled: it does not go. */
-static apr_status_t judge(bool *is_settled, claim_t *claim, due_t *due)
+/* Consent once more, and what follows where there is none. A denial since counts whoever said it; one
+ * from before does not where the event itself said that consent is granted. */
+static apr_status_t decide(claim_t *claim, due_t *due)
 {
-    bool is_denied_since = due->has_visit && due->visit_consent == CAPI_CONSENT_DENIED &&
-                           capi_is_answered(due->visit_consent, due->visit_signal) &&
-                           !(due->flags & CAPI_ROW_OWN_WORD);
+    bool is_denied_by_visit = due->has_visit && !(due->flags & CAPI_ROW_OWN_WORD) &&
+                              capi_is_refused(due->visit_consent, due->visit_signal);
     apr_status_t rv = APR_SUCCESS;
 
-    *is_settled = true;
-    if (is_denied_since) {
-        return withdraw(claim, due, due->visit_consent, due->visit_signal);
-    }
     if (due->flags & CAPI_ROW_DETACHED) {
         rv = decide_detached(claim, due);
-        if (rv != APR_SUCCESS || due->consent != CAPI_CONSENT_GRANTED) {
-            return rv == APR_SUCCESS ? withdraw(claim, due, due->consent, due->signal) : rv;
-        }
+    }
+    if (due->denied_by || is_denied_by_visit) {
+        due->consent = CAPI_CONSENT_DENIED;
+        due->signal = due->denied_by ? due->denied_by : due->visit_signal;
+    }
+    if (due->consent != CAPI_CONSENT_GRANTED) {
+        due->action = capi_denied_action(due->on_denied);
+    }
+    return rv;
+}
+
+/* Consent, then age. *is_settled: it does not go. */
+static apr_status_t judge(bool *is_settled, claim_t *claim, due_t *due)
+{
+    apr_status_t rv = decide(claim, due);
+
+    *is_settled = true;
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (due->action == CAPI_ACTION_SUPPRESS) {
+        return withdraw(claim, due, NULL);
     }
     if (due->flags & CAPI_ROW_CLAIM) {
         return settle(claim, due, CAPI_STATE_UNCONFIRMED,
@@ -212,38 +237,60 @@ static apr_status_t note_resolved(claim_t *claim, const due_t *due)
 {
     apr_int64_t keys = due->keys;
     apr_int64_t consent = due->consent;
-    const void *values[] = {&keys, &consent, due->signal, &due->event};
+    apr_int64_t action = due->action;
+    apr_int64_t stripped = due->stripped;
+    const void *values[] = {&keys,   &consent,  due->signal, capi_rule_kept(due->on_denied),
+                            &action, &stripped, &due->event};
 
     return capi_db_run(NULL, claim->store, CAPI_SQL_EVENT_RESOLVED, values);
 }
 
-/* The event as it is to go. JSON is read only where something must be added to it. */
-static apr_status_t complete(capi_outgoing_t *out, claim_t *claim, due_t *due, bool was_detached)
+/* What the visit knows, or what the rule of a denied event takes away: such a one is given nothing. */
+static void add_or_take(bool *is_withheld, due_t *due, json_t *body)
 {
-    capi_event_t event = {0};
+    capi_event_t event = {.body = body};
     json_t *user_data;
+
+    if (due->action == CAPI_ACTION_SEND) {
+        user_data = due->user_data ? json_loads(due->user_data, 0, NULL) : NULL;
+        capi_event_complete(&event, due->click_id, due->address, due->agent, NULL, user_data);
+        json_decref(user_data);
+    }
+    else {
+        due->stripped = capi_event_keys(body);
+        *is_withheld = !capi_denied_apply(body, due->on_denied);
+    }
+    due->keys = capi_event_keys(body);
+    due->stripped &= ~due->keys;
+}
+
+/* The event as it is to go. JSON is read only where something must be changed in it. *is_withheld:
+ * what its rule leaves must not go. */
+static apr_status_t complete(capi_outgoing_t *out, bool *is_withheld, claim_t *claim, due_t *due,
+                             bool was_detached)
+{
+    bool is_changed = due->action != CAPI_ACTION_SEND || adds_something(due);
+    json_t *body = NULL;
     apr_status_t rv = APR_SUCCESS;
 
     out->text = due->payload;
     out->len = strlen(due->payload);
-    if (!(due->flags & CAPI_ROW_LAYERS) && !adds_something(due)) {
+    if (!(due->flags & CAPI_ROW_LAYERS) && !is_changed) {
         return was_detached ? note_resolved(claim, due) : APR_SUCCESS;
     }
+    *is_withheld = due->action != CAPI_ACTION_SEND;
     if (due->flags & CAPI_ROW_LAYERS) {
-        rv = merge_layers(&event.body, claim, due);
+        rv = merge_layers(&body, claim, due);
     }
     else {
-        event.body = json_loadb(out->text, out->len, 0, NULL);
+        body = json_loadb(out->text, out->len, 0, NULL);
     }
-    if (rv == APR_SUCCESS && event.body) {
-        user_data = due->user_data ? json_loads(due->user_data, 0, NULL) : NULL;
-        capi_event_complete(&event, due->click_id, due->address, due->agent, NULL, user_data);
-        json_decref(user_data);
-        due->keys = capi_event_keys(event.body);
-        out->text = capi_event_text(&out->len, event.body, claim->p);
-        rv = note_resolved(claim, due);
+    if (rv == APR_SUCCESS && body) {
+        add_or_take(is_withheld, due, body);
+        out->text = capi_event_text(&out->len, body, claim->p);
+        rv = *is_withheld ? APR_SUCCESS : note_resolved(claim, due);
     }
-    json_decref(event.body);
+    json_decref(body);
     return rv;
 }
 
@@ -260,6 +307,9 @@ static void push(claim_t *claim, capi_outgoing_t *out, const due_t *due)
     out->event_id = apr_pstrdup(claim->p, due->event_id);
     out->keys = due->keys;
     out->retries = due->retries;
+    out->consent = due->consent;
+    out->signal = due->signal;
+    out->action = due->action;
     out->due = due->due;
     out->has_layers = (due->flags & CAPI_ROW_LAYERS) != 0;
     claim->bytes += out->len + 1;
@@ -272,15 +322,21 @@ static apr_status_t take_due(claim_t *claim, due_t *due)
     capi_outgoing_t *out = &claim->batch->events[claim->batch->count];
     bool was_detached = (due->flags & CAPI_ROW_DETACHED) != 0;
     bool is_settled = false;
+    bool is_withheld = false;
     apr_status_t rv = judge(&is_settled, claim, due);
 
     if (rv != APR_SUCCESS || is_settled) {
         return rv;
     }
     memset(out, 0, sizeof(*out));
-    rv = complete(out, claim, due, was_detached);
+    rv = complete(out, &is_withheld, claim, due, was_detached);
     if (rv != APR_SUCCESS) {
         return rv;
+    }
+    if (is_withheld) {
+        return withdraw(claim, due,
+                        "withheld: what the rule leaves of it is less than em, or"
+                        " client_ip_address with client_user_agent");
     }
     if (!is_enough(due->keys)) {
         return settle(claim, due, CAPI_STATE_REJECTED, what_is_missing(due->keys));

@@ -13,6 +13,7 @@ static const char *const outcome_names[CAPI_OUTCOME_COUNT] = {
 typedef struct capi_consent_tally_t {
     capi_consent_state_t state;
     const char *signal;
+    capi_action_t action;
     apr_int64_t n;
     struct capi_consent_tally_t *next;
 } consent_tally_t;
@@ -79,22 +80,22 @@ void capi_count_keys(capi_store_t *store, apr_int64_t destination, const char *s
 }
 
 void capi_count_consent(capi_store_t *store, apr_int64_t destination, const char *sent_as,
-                        capi_consent_state_t state, const char *signal, apr_time_t now)
+                        const capi_ruling_t *ruling, apr_time_t now)
 {
     tally_t *tally = find_tally(store, destination, sent_as, now);
+    const char *signal = ruling->signal ? ruling->signal : "none";
     consent_tally_t *consent;
 
-    if (!signal) {
-        signal = "none";
-    }
     for (consent = tally->consents; consent; consent = consent->next) {
-        if (consent->state == state && strcmp(consent->signal, signal) == 0) {
+        if (consent->state == ruling->state && consent->action == ruling->action &&
+            strcmp(consent->signal, signal) == 0) {
             consent->n++;
             return;
         }
     }
     consent = apr_palloc(store->txn, sizeof(*consent));
-    consent->state = state;
+    consent->state = ruling->state;
+    consent->action = ruling->action;
     consent->signal = apr_pstrdup(store->txn, signal);
     consent->n = 1;
     consent->next = tally->consents;
@@ -124,10 +125,10 @@ static apr_status_t write_tally(capi_store_t *store, const tally_t *tally)
         }
     }
     for (consent_tally_t *c = tally->consents; c && rv == APR_SUCCESS; c = c->next) {
-        rv = write_count(
-            store, tally,
-            apr_pstrcat(store->txn, "consent:", capi_consent_name(c->state), ":", c->signal, NULL),
-            c->n);
+        rv = write_count(store, tally,
+                         apr_pstrcat(store->txn, "consent:", capi_consent_name(c->state), ":",
+                                     c->signal, ":", capi_action_name(c->action), NULL),
+                         c->n);
     }
     return rv;
 }

@@ -7,6 +7,7 @@
 #include <apr_dbd.h>
 #include <apr_hash.h>
 
+#include "denied.h"
 #include "store.h"
 
 /* At the end of an SQLite file's name: the name of an empty file that says it is damaged. */
@@ -43,6 +44,7 @@ typedef enum {
     CAPI_SQL_OUTBOX_PAYLOAD,
     CAPI_SQL_OUTBOX_PAYLOAD_SET,
     CAPI_SQL_OUTBOX_DECIDED,
+    CAPI_SQL_OUTBOX_DENIED,
     CAPI_SQL_LAYER_FIND,
     CAPI_SQL_LAYERS_OF_EVENT,
     CAPI_SQL_LAYER_SET,
@@ -167,6 +169,35 @@ void capi_flight_end(capi_store_t *store, capi_flight_t *flight);
 void capi_flight_committed(capi_store_t *store);
 void capi_flight_rolled_back(capi_store_t *store);
 
+/* --- consent (store_denied.c) --- */
+
+/* What was decided about an event, and what follows. */
+typedef struct {
+    capi_consent_state_t state;
+    const char *signal;
+    const char *on_denied; /* NULL: suppress */
+    capi_action_t action;
+    capi_keys_t stripped;
+} capi_ruling_t;
+
+/* A rule as it is stored: NULL where it is suppress, so that the ordinary row has none. */
+const char *capi_rule_kept(const char *on_denied);
+
+/* True where somebody answered: neither silence nor a place's default. */
+bool capi_is_answered(capi_consent_state_t state, const char *signal);
+/* True where the answer was no. */
+bool capi_is_refused(capi_consent_state_t state, const char *signal);
+
+/* Withholds one waiting event and erases it; the decision goes on record with `error` (NULL: the
+ * denial says it all). */
+apr_status_t capi_withdraw(capi_store_t *store, capi_dest_t *dest, apr_int64_t event,
+                           const char *sent_as, int flags, const capi_ruling_t *ruling,
+                           const char *error, apr_time_t now);
+
+/* Notes a denial on a waiting event, to be looked at before it goes (again). */
+apr_status_t capi_note_denial(capi_store_t *store, apr_int64_t event, const char *signal,
+                              const char *on_denied);
+
 /* --- counters (store_count.c) --- */
 
 typedef enum {
@@ -187,7 +218,7 @@ void capi_count(capi_store_t *store, apr_int64_t destination, const char *sent_a
 void capi_count_keys(capi_store_t *store, apr_int64_t destination, const char *sent_as,
                      capi_keys_t keys, apr_time_t now);
 void capi_count_consent(capi_store_t *store, apr_int64_t destination, const char *sent_as,
-                        capi_consent_state_t state, const char *signal, apr_time_t now);
+                        const capi_ruling_t *ruling, apr_time_t now);
 apr_status_t capi_count_write(capi_store_t *store);
 
 /* --- visits (store_visit.c) --- */
@@ -198,6 +229,7 @@ typedef struct {
     capi_consent_state_t consent;
     const char *signal;
     apr_time_t decided_at;
+    const char *on_denied; /* NULL: suppress */
     capi_keys_t keys;
     const char *click_id;
     const char *address;
@@ -219,8 +251,9 @@ typedef struct {
     unsigned epoch;
 } capi_cached_visit_t;
 
-/* True where somebody answered: neither silence nor a place's default. */
-bool capi_is_answered(capi_consent_state_t state, const char *signal);
+/* A denial holds for all of a visit that still waits: it is withdrawn, or noted where its rule is
+ * another. What is in flight is looked at again if it comes back. */
+apr_status_t capi_deny_waiting(capi_store_t *store, const capi_visit_row_t *visit, apr_time_t now);
 
 /* A key's visit; id 0 where nobody bound it. */
 apr_status_t capi_visit_of_key(capi_visit_row_t *visit, capi_store_t *store, const char *key,
@@ -249,10 +282,6 @@ apr_status_t capi_visit_take(capi_visit_row_t *visit, capi_store_t *store,
 apr_status_t capi_settle(capi_store_t *store, capi_dest_t *dest, apr_int64_t event,
                          const char *sent_as, int flags, capi_state_t state, const char *error,
                          apr_time_t now);
-/* The same for a denial, which goes on record with it. */
-apr_status_t capi_withdraw(capi_store_t *store, capi_dest_t *dest, apr_int64_t event,
-                           const char *sent_as, int flags, capi_consent_state_t consent,
-                           const char *signal, apr_time_t now);
 /* Erases what the outbox holds of an event. */
 apr_status_t capi_erase(capi_store_t *store, apr_int64_t event, int flags);
 

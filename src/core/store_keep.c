@@ -246,9 +246,13 @@ apr_status_t capi_store_note(capi_store_t *store, const char *name, const char *
 
 apr_status_t capi_store_checkpoint(capi_store_t *store)
 {
-    const char *answer;
+    const char *is_busy = NULL;
+    apr_status_t rv;
 
     apr_pool_clear(store->scratch);
-    return store->path ? capi_db_exec_select(&answer, store, SQL_PRAGMA_CHECKPOINT, store->scratch)
-                       : APR_SUCCESS;
+    if (!store->path) {
+        return APR_SUCCESS;
+    }
+    rv = capi_db_exec_select(&is_busy, store, SQL_PRAGMA_CHECKPOINT, store->scratch);
+    return rv == APR_SUCCESS && is_busy && strcmp(is_busy, "0") != 0 ? APR_EBUSY : rv;
 }

@@ -55,22 +55,6 @@ apr_status_t capi_settle(capi_store_t *store, capi_dest_t *dest, apr_int64_t eve
     return rv;
 }
 
-apr_status_t capi_withdraw(capi_store_t *store, capi_dest_t *dest, apr_int64_t event,
-                           const char *sent_as, int flags, capi_consent_state_t consent,
-                           const char *signal, apr_time_t now)
-{
-    apr_int64_t state = consent;
-    const void *values[] = {&now, &state, signal, &event};
-    apr_status_t rv = capi_db_run(NULL, store, CAPI_SQL_EVENT_WITHDRAWN, values);
-
-    if (rv == APR_SUCCESS) {
-        rv = capi_erase(store, event, flags);
-    }
-    dest->waiting_delta--;
-    capi_count(store, dest->row.id, sent_as, CAPI_OUTCOME_SUPPRESSED, now);
-    return rv;
-}
-
 /* --- results of a request --- */
 
 /* While only a browser's word was on its way, a stronger source spoke: it is sent as well. */
@@ -127,6 +111,8 @@ static apr_status_t deliver_run(capi_store_t *store, const capi_outgoing_t *even
 static bool end_delivered(capi_store_t *store, const capi_outgoing_t *event, apr_time_t now)
 {
     capi_flight_t *flight = capi_flight_of(store, event->id);
+    const capi_ruling_t ruling = {
+        .state = event->consent, .signal = event->signal, .action = event->action};
     bool is_again;
 
     if (!flight) {
@@ -135,6 +121,7 @@ static bool end_delivered(capi_store_t *store, const capi_outgoing_t *event, apr
     is_again = flight->is_again;
     capi_count(store, flight->dest->row.id, event->sent_as, CAPI_OUTCOME_DELIVERED, now);
     capi_count_keys(store, flight->dest->row.id, event->sent_as, event->keys, now);
+    capi_count_consent(store, flight->dest->row.id, event->sent_as, &ruling, now);
     if (is_again) {
         capi_dest_lower(flight->dest, now, event->id);
     }

@@ -21,26 +21,31 @@
 
 /* The record of an event: no person in it. Ids grow in the order of intake. event_time is in
  * seconds; match_keys is a set of bits (capi_key_t); attempt is the last one. While a detached
- * event waits for its context, consent is what counts if the context never comes. */
+ * event waits for its context, consent is what counts if the context never comes. on_denied: the
+ * rule where it came from, NULL for suppress; action (capi_action_t) and stripped (match keys) say
+ * what the rule did to it. */
 #define SQL_EVENTS_TABLE                                                                           \
     "CREATE TABLE events (id INTEGER PRIMARY KEY, destination INTEGER NOT NULL,"                   \
     " sent_as TEXT NOT NULL, event_id TEXT NOT NULL, name TEXT NOT NULL,"                          \
     " event_time BIGINT NOT NULL, received_at BIGINT NOT NULL, settled_at BIGINT,"                 \
     " source INTEGER NOT NULL, state INTEGER NOT NULL, consent INTEGER NOT NULL,"                  \
-    " consent_signal TEXT, match_keys INTEGER NOT NULL, is_named INTEGER NOT NULL,"                \
-    " attempt BIGINT, retries INTEGER NOT NULL DEFAULT 0, error TEXT, warning TEXT)"
+    " consent_signal TEXT, on_denied TEXT, action INTEGER NOT NULL DEFAULT 0,"                     \
+    " stripped INTEGER NOT NULL DEFAULT 0, match_keys INTEGER NOT NULL,"                           \
+    " is_named INTEGER NOT NULL, attempt BIGINT, retries INTEGER NOT NULL DEFAULT 0,"              \
+    " error TEXT, warning TEXT)"
 #define SQL_EVENTS_IDENTITY                                                                        \
     "CREATE UNIQUE INDEX events_identity ON events (destination, sent_as, event_id)"
 /* Delivered and waiting events are not in it, so the ordinary event never touches it. */
 #define SQL_EVENTS_TROUBLE "CREATE INDEX events_trouble ON events (state) WHERE state > 10"
 
 /* One row while an event waits (or, due = CAPI_DUE_REJECTED + time, while a rejected one's payload
- * is kept). flags: CAPI_ROW_…; source: whose payload it is; expires_at in seconds. */
+ * is kept). flags: CAPI_ROW_…; source: whose payload it is; expires_at in seconds; on_denied: NULL
+ * for suppress; denied_by: the signal of a denial since it came. */
 #define SQL_OUTBOX_TABLE                                                                           \
     "CREATE TABLE outbox (event INTEGER PRIMARY KEY, destination INTEGER NOT NULL,"                \
     " due BIGINT NOT NULL, ready_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,"                  \
     " flags INTEGER NOT NULL, source INTEGER NOT NULL, match_keys INTEGER NOT NULL,"               \
-    " visit BIGINT, wants_key TEXT, payload TEXT NOT NULL)"
+    " visit BIGINT, wants_key TEXT, on_denied TEXT, denied_by TEXT, payload TEXT NOT NULL)"
 #define SQL_OUTBOX_DUE   "CREATE INDEX outbox_due ON outbox (destination, due)"
 #define SQL_OUTBOX_VISIT "CREATE INDEX outbox_visit ON outbox (visit) WHERE visit IS NOT NULL"
 #define SQL_OUTBOX_WANTS                                                                           \
@@ -51,12 +56,13 @@
     "CREATE TABLE layers (event BIGINT NOT NULL, source INTEGER NOT NULL, payload TEXT NOT NULL,"  \
     " PRIMARY KEY (event, source))"
 
-/* Contexts. decided_at is when the request that decided about consent came in; match_keys are those
- * that the columns behind it hold. */
+/* Contexts. decided_at is when the request that decided about consent came in, on_denied the rule
+ * of its place (NULL: suppress); match_keys are those that the columns behind it hold. */
 #define SQL_VISITS_TABLE                                                                           \
     "CREATE TABLE visits (id INTEGER PRIMARY KEY, seen_at BIGINT NOT NULL,"                        \
     " consent INTEGER NOT NULL, consent_signal TEXT, decided_at BIGINT NOT NULL,"                  \
-    " match_keys INTEGER NOT NULL, click_id TEXT, address TEXT, agent TEXT, user_data TEXT)"
+    " on_denied TEXT, match_keys INTEGER NOT NULL, click_id TEXT, address TEXT, agent TEXT, "      \
+    "user_data TEXT)"
 #define SQL_VISITS_SEEN "CREATE INDEX visits_seen ON visits (seen_at)"
 #define SQL_VISIT_KEYS_TABLE                                                                       \
     "CREATE TABLE visit_keys (name TEXT NOT NULL PRIMARY KEY, visit BIGINT NOT NULL,"              \
@@ -85,7 +91,7 @@
 
 /* hour: hours since 1970. what: an outcome (received, delivered, rejected, suppressed, duplicate,
  * merged, expired, unconfirmed, retried), key:<match key> of delivered events, or
- * consent:<state>:<signal>. */
+ * consent:<state>:<signal>:<action> of events that were sent or withheld. */
 #define SQL_COUNTERS_TABLE                                                                         \
     "CREATE TABLE counters (hour BIGINT NOT NULL, destination INTEGER NOT NULL,"                   \
     " sent_as TEXT NOT NULL, what TEXT NOT NULL, n BIGINT NOT NULL,"                               \
@@ -133,15 +139,17 @@
 
 #define SQL_VISIT_OF_KEY                                                                           \
     "SELECT v.id, v.seen_at, v.consent, v.consent_signal, v.decided_at, v.match_keys,"             \
-    " v.click_id, v.address, v.agent, v.user_data, k.by_server FROM visit_keys k JOIN visits v"    \
+    " v.click_id, v.address, v.agent, v.user_data, k.by_server, v.on_denied FROM visit_keys k "    \
+    "JOIN visits v"                                                                                \
     " ON v.id = k.visit WHERE k.name = %s LIMIT 1"
 #define SQL_VISIT_ADD                                                                              \
-    "INSERT INTO visits (id, seen_at, consent, consent_signal, decided_at, match_keys,"            \
-    " click_id, address, agent, user_data) VALUES (%lld, %lld, %lld, %s, %lld, %lld, %s, %s,"      \
-    " %s, %s)"
+    "INSERT INTO visits (id, seen_at, consent, consent_signal, decided_at, on_denied,"             \
+    " match_keys, click_id, address, agent, user_data) VALUES (%lld, %lld, %lld, %s, %lld, %s,"    \
+    " %lld, %s, %s, %s, %s)"
 #define SQL_VISIT_CHANGE                                                                           \
     "UPDATE visits SET seen_at = %lld, consent = %lld, consent_signal = %s, decided_at = %lld,"    \
-    " match_keys = %lld, click_id = %s, address = %s, agent = %s, user_data = %s WHERE id ="       \
+    " on_denied = %s, match_keys = %lld, click_id = %s, address = %s, agent = %s, user_data = %s " \
+    "WHERE id ="                                                                                   \
     " %lld"
 #define SQL_KEY_ADD                                                                                \
     "INSERT INTO visit_keys (name, visit, by_server) VALUES (%s, %lld, %lld) ON CONFLICT DO"       \
@@ -154,12 +162,13 @@
 #define SQL_USED_ID_FIND "SELECT used_at FROM used_ids WHERE hash = %s LIMIT 1"
 #define SQL_EVENT_ADD                                                                              \
     "INSERT INTO events (id, destination, sent_as, event_id, name, event_time, received_at,"       \
-    " settled_at, source, state, consent, consent_signal, match_keys, is_named, warning) VALUES"   \
-    " (%lld, %lld, %s, %s, %s, %lld, %lld, %lld, %lld, %lld, %lld, %s, %lld, %lld, %s) ON"         \
-    " CONFLICT DO NOTHING"
+    " settled_at, source, state, consent, consent_signal, on_denied, action, match_keys,"          \
+    " is_named, warning) VALUES (%lld, %lld, %s, %s, %s, %lld, %lld, %lld, %lld, %lld, %lld, %s,"  \
+    " %s, %lld, %lld, %lld, %s) ON CONFLICT DO NOTHING"
 #define SQL_EVENT_FIND                                                                             \
     "SELECT e.id, e.state, e.source, e.consent, e.consent_signal, e.match_keys,"                   \
-    " o.due, o.ready_at, o.flags, o.source, o.match_keys, o.visit, o.wants_key FROM events e"      \
+    " o.due, o.ready_at, o.flags, o.source, o.match_keys, o.visit, o.wants_key,"                   \
+    " o.on_denied FROM events e"                                                                   \
     " LEFT JOIN outbox o ON o.event = e.id WHERE e.destination = %lld AND e.sent_as = %s AND"      \
     " e.event_id = %s LIMIT 1"
 #define SQL_EVENT_MERGED                                                                           \
@@ -168,12 +177,12 @@
 /* A settled event goes out again under its id. */
 #define SQL_EVENT_AGAIN                                                                            \
     "UPDATE events SET name = %s, event_time = %lld, settled_at = NULL, source = %lld, state ="    \
-    " 0, consent = %lld, consent_signal = %s, match_keys = %lld, attempt = NULL, error = NULL,"    \
-    " warning = %s WHERE id = %lld"
+    " 0, consent = %lld, consent_signal = %s, on_denied = %s, action = 0, stripped = 0,"           \
+    " match_keys = %lld, attempt = NULL, error = NULL, warning = %s WHERE id = %lld"
 #define SQL_OUTBOX_ADD                                                                             \
     "INSERT INTO outbox (event, destination, due, ready_at, expires_at, flags, source,"            \
-    " match_keys, visit, wants_key, payload) VALUES (%lld, %lld, %lld, %lld, %lld, %lld, %lld,"    \
-    " %lld, %lld, %s, %s)"
+    " match_keys, visit, wants_key, on_denied, payload) VALUES (%lld, %lld, %lld, %lld, %lld,"     \
+    " %lld, %lld, %lld, %lld, %s, %s, %s)"
 #define SQL_OUTBOX_MERGED                                                                          \
     "UPDATE outbox SET due = %lld, ready_at = %lld, flags = %lld, match_keys = %lld, visit ="      \
     " %lld, wants_key = %s WHERE event = %lld"
@@ -181,7 +190,9 @@
 #define SQL_OUTBOX_PAYLOAD_SET "UPDATE outbox SET payload = %s WHERE event = %lld"
 /* A detached event's consent is found. */
 #define SQL_OUTBOX_DECIDED "UPDATE outbox SET flags = %lld WHERE event = %lld"
-#define SQL_LAYER_FIND     "SELECT payload FROM layers WHERE event = %lld AND source = %lld LIMIT 1"
+/* Somebody denied while it waited: what its rule asks for is done before it goes. */
+#define SQL_OUTBOX_DENIED "UPDATE outbox SET denied_by = %s, on_denied = %s WHERE event = %lld"
+#define SQL_LAYER_FIND    "SELECT payload FROM layers WHERE event = %lld AND source = %lld LIMIT 1"
 #define SQL_LAYERS_OF_EVENT                                                                        \
     "SELECT source, payload FROM layers WHERE event = %lld ORDER BY source DESC LIMIT 10"
 #define SQL_LAYER_SET                                                                              \
@@ -192,19 +203,23 @@
     "UPDATE outbox SET visit = %lld, due = CASE WHEN ready_at > %lld THEN ready_at ELSE %lld"      \
     " END WHERE wants_key = %s AND due < %lld"
 #define SQL_OUTBOX_OF_VISIT                                                                        \
-    "SELECT o.event, o.destination, o.due, o.flags, e.sent_as FROM outbox o JOIN events e ON"      \
-    " e.id = o.event WHERE o.visit = %lld AND o.event > %lld ORDER BY o.event LIMIT 200"
+    "SELECT o.event, o.destination, o.due, o.flags, e.sent_as, o.on_denied, o.wants_key FROM"      \
+    " outbox o JOIN events e ON e.id = o.event WHERE o.visit = %lld AND o.event > %lld ORDER BY "  \
+    "o.event LIMIT 200"
 
 /* --- dispatch --- */
 
-/* What is due, in order. A visit's columns are read only where it knows a match key that the event does not. */
+/* What is due, in order. A visit's columns are read only where it knows a match key that the event
+ * does not. What a context completes has its rule too. */
 #define SQL_OUTBOX_CLAIM                                                                           \
     "SELECT o.event, o.due, o.flags, o.source, o.match_keys, o.expires_at, o.visit, o.payload,"    \
     " e.sent_as, e.event_id, e.name, e.event_time, e.retries, e.source, e.consent,"                \
     " e.consent_signal, v.consent, v.consent_signal, CASE WHEN v.match_keys & ~o.match_keys <>"    \
     " 0 THEN v.click_id END, CASE WHEN v.match_keys & ~o.match_keys <> 0 THEN v.address END,"      \
     " CASE WHEN v.match_keys & ~o.match_keys <> 0 THEN v.agent END, CASE WHEN v.match_keys &"      \
-    " ~o.match_keys <> 0 THEN v.user_data END FROM outbox o JOIN events e ON e.id = o.event"       \
+    " ~o.match_keys <> 0 THEN v.user_data END, o.denied_by, CASE WHEN o.wants_key IS NULL OR"      \
+    " o.denied_by IS NOT NULL OR v.id IS NULL THEN o.on_denied ELSE v.on_denied END FROM outbox "  \
+    "o JOIN events e ON e.id = o.event"                                                            \
     " LEFT JOIN visits v ON v.id = o.visit WHERE o.destination = %lld AND (o.due, o.event) >"      \
     " (%lld, %lld) AND o.due <= %lld ORDER BY o.due, o.event LIMIT %lld"
 #define SQL_OUTBOX_BACKLOG                                                                         \
@@ -213,9 +228,10 @@
 #define SQL_OUTBOX_NEXT_DUE                                                                        \
     "SELECT due FROM outbox WHERE destination = %lld AND due > %lld AND due < %lld ORDER BY due"   \
     " LIMIT 1"
-/* What the visit added is on record before it goes. */
+/* What the visit added, and what a denial took away, is on record before it goes. */
 #define SQL_EVENT_RESOLVED                                                                         \
-    "UPDATE events SET match_keys = %lld, consent = %lld, consent_signal = %s WHERE id = %lld"
+    "UPDATE events SET match_keys = %lld, consent = %lld, consent_signal = %s, on_denied = %s,"    \
+    " action = %lld, stripped = %lld WHERE id = %lld"
 #define SQL_ATTEMPT_ADD                                                                            \
     "INSERT INTO attempts (id, destination, started_at, events, from_due, from_event, to_due,"     \
     " to_event) VALUES (%lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld)"
@@ -245,7 +261,7 @@
     " error = %s WHERE id = %lld"
 #define SQL_EVENT_WITHDRAWN                                                                        \
     "UPDATE events SET state = 12, settled_at = %lld, consent = %lld, consent_signal = %s,"        \
-    " match_keys = 0, error = NULL WHERE id = %lld"
+    " on_denied = %s, action = 1, stripped = %lld, match_keys = 0, error = %s WHERE id = %lld"
 #define SQL_OUTBOX_ERASE "DELETE FROM outbox WHERE event BETWEEN %lld AND %lld"
 #define SQL_LAYERS_ERASE "DELETE FROM layers WHERE event = %lld"
 #define SQL_OUTBOX_RETRY "UPDATE outbox SET due = %lld WHERE event BETWEEN %lld AND %lld"

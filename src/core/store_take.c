@@ -17,6 +17,7 @@ typedef struct {
     apr_int64_t visit; /* that completes it, 0: none known */
     capi_consent_state_t consent;
     const char *signal;
+    const char *on_denied; /* NULL: suppress */
     capi_keys_t keys;
     int flags;
     apr_time_t ready_at;
@@ -40,6 +41,7 @@ typedef struct {
     int payload_source;
     apr_int64_t visit;
     const char *wants_key;
+    const char *on_denied;
 } existing_t;
 
 static apr_time_t later(apr_time_t a, apr_time_t b)
@@ -52,10 +54,14 @@ static void count(const incoming_t *in, capi_outcome_t outcome)
     capi_count(in->store, in->dest->row.id, in->event->sent_as, outcome, in->now);
 }
 
-static void count_consent(const incoming_t *in)
+static void count_withheld(const incoming_t *in)
 {
-    capi_count_consent(in->store, in->dest->row.id, in->event->sent_as, in->consent, in->signal,
-                       in->now);
+    const capi_ruling_t ruling = {
+        .state = in->consent, .signal = in->signal, .action = CAPI_ACTION_SUPPRESS};
+
+    in->tally->suppressed++;
+    count(in, CAPI_OUTCOME_SUPPRESSED);
+    capi_count_consent(in->store, in->dest->row.id, in->event->sent_as, &ruling, in->now);
 }
 
 /* --- what it is --- */
@@ -73,7 +79,8 @@ static capi_keys_t keys_of(const capi_envelope_event_t *event)
     return keys;
 }
 
-/* Whose consent counts: the event's own word, its context's, what the visit answered, the place's. */
+/* Whose consent counts: the event's own word, its context's, a denial of the request itself, what the
+ * visit answered, the place's default. */
 static void decide(incoming_t *in, const capi_visit_row_t *own_visit,
                    const capi_visit_row_t *context)
 {
@@ -81,6 +88,9 @@ static void decide(incoming_t *in, const capi_visit_row_t *own_visit,
 
     in->consent = in->envelope->consent.state;
     in->signal = in->envelope->consent.signal;
+    in->on_denied = event->is_detached && context->id
+                        ? context->on_denied
+                        : capi_rule_kept(in->envelope->settings.on_denied);
     if (event->consent != CAPI_CONSENT_UNKNOWN) {
         in->consent = event->consent;
         in->signal = event->source == CAPI_SOURCE_BACKEND ? "backend" : "header";
@@ -93,7 +103,7 @@ static void decide(incoming_t *in, const capi_visit_row_t *own_visit,
     else if (event->is_detached && event->context) {
         in->flags |= CAPI_ROW_DETACHED;
     }
-    else if (!event->is_detached && own_visit->id &&
+    else if (!event->is_detached && own_visit->id && !capi_is_refused(in->consent, in->signal) &&
              capi_is_answered(own_visit->consent, own_visit->signal)) {
         in->consent = own_visit->consent;
         in->signal = own_visit->signal;
@@ -139,9 +149,15 @@ static apr_status_t resolve(incoming_t *in, const capi_visit_row_t *own_visit)
 }
 
 /* Granted, or not decided yet. */
-static bool may_wait(const incoming_t *in)
+static bool may_be_granted(const incoming_t *in)
 {
     return in->consent == CAPI_CONSENT_GRANTED || (in->flags & CAPI_ROW_DETACHED);
+}
+
+/* Something of it may go, now or when it is decided. */
+static bool may_wait(const incoming_t *in)
+{
+    return may_be_granted(in) || in->on_denied;
 }
 
 /* --- rows --- */
@@ -153,6 +169,7 @@ static apr_status_t add_record(bool *is_added, const incoming_t *in, apr_int64_t
     apr_int64_t source = event->source;
     apr_int64_t state = waits ? CAPI_STATE_QUEUED : CAPI_STATE_SUPPRESSED;
     apr_int64_t consent = in->consent;
+    apr_int64_t action = waits ? CAPI_ACTION_SEND : CAPI_ACTION_SUPPRESS;
     apr_int64_t keys = waits ? in->keys : 0;
     apr_int64_t is_named = event->is_named;
     int changed = 0;
@@ -168,6 +185,8 @@ static apr_status_t add_record(bool *is_added, const incoming_t *in, apr_int64_t
                             &state,
                             &consent,
                             in->signal,
+                            in->on_denied,
+                            &action,
                             &keys,
                             &is_named,
                             event->warning};
@@ -194,6 +213,7 @@ static apr_status_t add_waiting(const incoming_t *in, apr_int64_t id)
                             &keys,
                             in->visit ? &in->visit : NULL,
                             event->context,
+                            in->on_denied,
                             event->json};
     apr_status_t rv = capi_db_run(NULL, in->store, CAPI_SQL_OUTBOX_ADD, values);
 
@@ -228,6 +248,7 @@ static apr_status_t find_existing(existing_t *row, const incoming_t *in)
     row->said_keys = (capi_keys_t)capi_rows_int(&rows, 10);
     row->visit = capi_rows_int(&rows, 11);
     row->wants_key = capi_rows_text(&rows, 12);
+    row->on_denied = capi_rows_text(&rows, 13);
     return rv;
 }
 
@@ -325,6 +346,11 @@ static void join_waiting(existing_t *row, const incoming_t *in)
         row->consent = in->consent;
         row->signal = in->signal;
     }
+    else if (in->consent == CAPI_CONSENT_GRANTED && !(in->flags & CAPI_ROW_DETACHED) &&
+             !capi_is_answered(row->consent, row->signal)) {
+        row->consent = in->consent;
+        row->signal = in->signal;
+    }
 }
 
 static apr_status_t write_merged(const incoming_t *in, existing_t *row)
@@ -382,17 +408,33 @@ static apr_status_t merge(const incoming_t *in, existing_t *row)
     return rv;
 }
 
+/* One source says that consent is denied: that holds for the event, whatever others said. Of two
+ * rules the stricter one counts. */
+static apr_status_t deny_while_waiting(const incoming_t *in, existing_t *row)
+{
+    const char *on_denied = in->on_denied ? row->on_denied : NULL;
+    const capi_ruling_t ruling = {
+        .state = in->consent, .signal = in->signal, .on_denied = on_denied};
+    apr_status_t rv;
+
+    if (!on_denied && !capi_flight_of(in->store, row->id)) {
+        in->tally->suppressed++;
+        return capi_withdraw(in->store, in->dest, row->id, in->event->sent_as, row->flags, &ruling,
+                             NULL, in->now);
+    }
+    rv = capi_note_denial(in->store, row->id, in->signal, on_denied);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    return on_denied ? merge(in, row) : count_duplicate(in);
+}
+
 static apr_status_t take_while_waiting(const incoming_t *in, existing_t *row)
 {
-    if (may_wait(in)) {
-        return merge(in, row);
+    if (capi_is_refused(in->consent, in->signal) && !(in->flags & CAPI_ROW_DETACHED)) {
+        return deny_while_waiting(in, row);
     }
-    if (capi_is_answered(in->consent, in->signal) && !capi_flight_of(in->store, row->id)) {
-        in->tally->suppressed++;
-        return capi_withdraw(in->store, in->dest, row->id, in->event->sent_as, row->flags,
-                             in->consent, in->signal, in->now);
-    }
-    return count_duplicate(in);
+    return may_wait(in) ? merge(in, row) : count_duplicate(in);
 }
 
 /* A settled event that goes out once more under its id: only a browser's word was delivered and
@@ -406,7 +448,7 @@ static bool is_worth_another(const incoming_t *in, const existing_t *row)
     case CAPI_STATE_DELIVERED:
         return row->source == CAPI_SOURCE_BROWSER && in->event->source > CAPI_SOURCE_BROWSER;
     case CAPI_STATE_SUPPRESSED:
-        return !capi_is_answered(row->consent, row->signal);
+        return may_be_granted(in) && !capi_is_answered(row->consent, row->signal);
     case CAPI_STATE_UNCONFIRMED:
         return !in->event->is_claim;
     default:
@@ -420,8 +462,9 @@ static apr_status_t take_again(const incoming_t *in, const existing_t *row)
     apr_int64_t consent = in->consent;
     apr_int64_t keys = in->keys;
     const void *range[] = {&row->id, &row->id};
-    const void *values[] = {in->event->name, &in->event->event_time, &source, &consent, in->signal,
-                            &keys,           in->event->warning,     &row->id};
+    const void *values[] = {in->event->name, &in->event->event_time, &source, &consent,
+                            in->signal,      in->on_denied,          &keys,   in->event->warning,
+                            &row->id};
     apr_status_t rv = capi_db_run(NULL, in->store, CAPI_SQL_EVENTS_TRIED, range);
 
     if (rv == APR_SUCCESS) {
@@ -429,9 +472,6 @@ static apr_status_t take_again(const incoming_t *in, const existing_t *row)
     }
     if (rv == APR_SUCCESS) {
         rv = add_waiting(in, row->id);
-    }
-    if (!(in->flags & CAPI_ROW_DETACHED)) {
-        count_consent(in);
     }
     in->tally->added++;
     return rv;
@@ -480,15 +520,11 @@ static apr_status_t take_new(const incoming_t *in)
         return rv == APR_SUCCESS ? take_known(in) : rv;
     }
     in->store->last_event = id;
-    if (!(in->flags & CAPI_ROW_DETACHED)) {
-        count_consent(in);
-    }
     if (may_wait(in)) {
         in->tally->added++;
         return add_waiting(in, id);
     }
-    in->tally->suppressed++;
-    count(in, CAPI_OUTCOME_SUPPRESSED);
+    count_withheld(in);
     return APR_SUCCESS;
 }
 

@@ -99,11 +99,6 @@ static void remember(capi_store_t *store, const capi_visit_row_t *visit,
 
 /* --- rows --- */
 
-bool capi_is_answered(capi_consent_state_t state, const char *signal)
-{
-    return state != CAPI_CONSENT_UNKNOWN && !(signal && strcmp(signal, "default") == 0);
-}
-
 apr_status_t capi_visit_of_key(capi_visit_row_t *visit, capi_store_t *store, const char *key,
                                apr_pool_t *p)
 {
@@ -126,6 +121,7 @@ apr_status_t capi_visit_of_key(capi_visit_row_t *visit, capi_store_t *store, con
     visit->agent = capi_rows_text(&rows, 8);
     visit->user_data = capi_rows_text(&rows, 9);
     visit->by_server = capi_rows_int(&rows, 10) != 0;
+    visit->on_denied = capi_rows_text(&rows, 11);
     return rv;
 }
 
@@ -154,7 +150,7 @@ static apr_status_t write_visit(capi_store_t *store, capi_visit_row_t *visit)
     apr_int64_t consent = visit->consent;
     apr_int64_t keys;
     const void *values[] = {
-        &visit->seen_at, &consent,       visit->signal, &visit->decided_at, &keys,
+        &visit->seen_at, &consent,       visit->signal, &visit->decided_at, visit->on_denied, &keys,
         visit->click_id, visit->address, visit->agent,  visit->user_data,   &visit->id};
 
     find_keys(visit);
@@ -183,15 +179,16 @@ static apr_status_t make_visit(capi_visit_row_t *visit, capi_store_t *store,
                                 .consent = envelope->consent.state,
                                 .signal = envelope->consent.signal,
                                 .decided_at = envelope->received_at,
+                                .on_denied = capi_rule_kept(envelope->settings.on_denied),
                                 .click_id = may_know ? envelope->click_id : NULL,
                                 .address = may_know ? envelope->address : NULL,
                                 .agent = may_know ? envelope->agent : NULL,
                                 .user_data = may_know ? envelope->user_data : NULL};
     find_keys(visit);
     keys = visit->keys;
-    const void *values[] = {&visit->id,         &visit->seen_at, &consent,        visit->signal,
-                            &visit->decided_at, &keys,           visit->click_id, visit->address,
-                            visit->agent,       visit->user_data};
+    const void *values[] = {&visit->id,         &visit->seen_at,  &consent,        visit->signal,
+                            &visit->decided_at, visit->on_denied, &keys,           visit->click_id,
+                            visit->address,     visit->agent,     visit->user_data};
 
     return capi_db_run(NULL, store, CAPI_SQL_VISIT_ADD, values);
 }
@@ -248,48 +245,6 @@ static bool learn(capi_visit_row_t *visit, const capi_envelope_t *envelope, bool
     return is_new;
 }
 
-/* One page of the visit's events; *last is where the next begins. */
-static apr_status_t withdraw_some(int *count, apr_int64_t *last, capi_store_t *store,
-                                  const capi_visit_row_t *visit, apr_time_t now)
-{
-    const void *values[] = {&visit->id, last};
-    capi_rows_t rows;
-    apr_status_t rv =
-        capi_db_select(&rows, store, CAPI_SQL_OUTBOX_OF_VISIT, values, store->scratch);
-
-    *count = 0;
-    while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
-        apr_int64_t event = capi_rows_int(&rows, 0);
-        capi_dest_t *dest = capi_dest_of(store, capi_rows_int(&rows, 1));
-        int flags = (int)capi_rows_int(&rows, 3);
-
-        *count += 1;
-        *last = event;
-        if (capi_rows_int(&rows, 2) >= CAPI_DUE_REJECTED) {
-            rv = capi_erase(store, event, flags);
-        }
-        else if (dest && !capi_flight_of(store, event)) {
-            rv = capi_withdraw(store, dest, event, capi_rows_text(&rows, 4), flags, visit->consent,
-                               visit->signal, now);
-        }
-    }
-    return rv;
-}
-
-/* A denial holds for all that still waits. What is in flight is looked at again if it comes back. */
-static apr_status_t withdraw_events(capi_store_t *store, const capi_visit_row_t *visit,
-                                    apr_time_t now)
-{
-    apr_int64_t last = 0;
-    int count = 0;
-    apr_status_t rv;
-
-    do {
-        rv = withdraw_some(&count, &last, store, visit, now);
-    } while (rv == APR_SUCCESS && count > 0);
-    return rv;
-}
-
 static apr_status_t deny(capi_store_t *store, capi_visit_row_t *visit,
                          const capi_envelope_t *envelope, apr_time_t now)
 {
@@ -297,12 +252,13 @@ static apr_status_t deny(capi_store_t *store, capi_visit_row_t *visit,
 
     visit->consent = CAPI_CONSENT_DENIED;
     visit->signal = envelope->consent.signal;
+    visit->on_denied = capi_rule_kept(envelope->settings.on_denied);
     visit->decided_at = envelope->received_at;
     visit->seen_at = now;
     visit->click_id = visit->address = visit->agent = visit->user_data = NULL;
     store->cache_epoch++;
     rv = write_visit(store, visit);
-    return rv == APR_SUCCESS ? withdraw_events(store, visit, now) : rv;
+    return rv == APR_SUCCESS ? capi_deny_waiting(store, visit, now) : rv;
 }
 
 /* An answer is as old as the request that brought it: a slow request does not undo a later one. A
@@ -328,6 +284,7 @@ static apr_status_t grant(capi_store_t *store, capi_visit_row_t *visit,
         (is_answer && !capi_is_answered(visit->consent, visit->signal))) {
         visit->consent = CAPI_CONSENT_GRANTED;
         visit->signal = envelope->consent.signal;
+        visit->on_denied = capi_rule_kept(envelope->settings.on_denied);
         store->cache_epoch++;
         is_new = true;
     }
@@ -352,10 +309,8 @@ static apr_status_t update_visit(capi_store_t *store, capi_visit_row_t *visit,
     if (consent->state == CAPI_CONSENT_GRANTED) {
         return grant(store, visit, envelope, now, only_missing);
     }
-    if (consent->state == CAPI_CONSENT_DENIED &&
-        capi_is_answered(consent->state, consent->signal) && !is_overtaken(visit, envelope) &&
-        !(visit->consent == CAPI_CONSENT_DENIED &&
-          capi_is_answered(visit->consent, visit->signal))) {
+    if (capi_is_refused(consent->state, consent->signal) && !is_overtaken(visit, envelope) &&
+        !capi_is_refused(visit->consent, visit->signal)) {
         return deny(store, visit, envelope, now);
     }
     if (now - visit->seen_at < SEEN_STEP) {
@@ -381,8 +336,8 @@ static apr_status_t release_waiting(capi_store_t *store, const char *key,
     for (int i = 0; i < store->dests->nelts; i++) {
         capi_dest_lower(APR_ARRAY_IDX(store->dests, i, capi_dest_t *), now, 0);
     }
-    if (visit->consent == CAPI_CONSENT_DENIED && capi_is_answered(visit->consent, visit->signal)) {
-        return withdraw_events(store, visit, now);
+    if (capi_is_refused(visit->consent, visit->signal)) {
+        return capi_deny_waiting(store, visit, now);
     }
     return rv;
 }

@@ -13,6 +13,7 @@
 #define NOTES_PAUSE      apr_time_from_sec(1)
 #define QUIET            apr_time_from_sec(1)
 #define CHECKPOINT_PAUSE apr_time_from_sec(300) /* where it is never quiet */
+#define CHECKPOINT_AGAIN apr_time_from_sec(3)   /* somebody reads: a reader must not be starved */
 #define RETAIN_PAUSE     apr_time_from_sec(600)
 #define RETAIN_STEP      apr_time_from_msec(200)
 
@@ -124,12 +125,13 @@ static apr_time_t checkpoint_turn(capi_sender_t *sender, bool is_quiet, apr_time
         return CAPI_NEVER;
     }
     if ((is_quiet && ticks >= sender->settled_at + QUIET) || ticks >= sender->checkpoint_at) {
-        if (capi_store_checkpoint(sender->store) != APR_SUCCESS) {
-            capi_log(CAPI_LOG_DEBUG, "PCAPI151: the store is being read: checkpoint put off");
-        }
         sender->settled_at = 0;
         sender->checkpoint_at = ticks + CHECKPOINT_PAUSE;
-        return CAPI_NEVER;
+        if (capi_store_checkpoint(sender->store) == APR_SUCCESS) {
+            return CAPI_NEVER;
+        }
+        capi_log(CAPI_LOG_DEBUG, "PCAPI151: the store is being read: checkpoint put off");
+        sender->settled_at = ticks + CHECKPOINT_AGAIN;
     }
     return is_quiet ? sender->settled_at + QUIET : sender->checkpoint_at;
 }

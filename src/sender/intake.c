@@ -127,6 +127,8 @@ static void finish_batch(capi_sender_t *sender, capi_inlet_t *inlet, uint64_t cu
     capi_queue_release(inlet->queue, cursor);
     inlet->limit = inlet->limit * 2 < RECORDS_MAX ? inlet->limit * 2 : RECORDS_MAX;
     inlet->refusals = 0;
+    /* A denial erases here and now. */
+    sender->settled_at = capi_ticks();
     capi_store_recovered(sender);
     if (sender->has_unknown_route && capi_routes_reload(sender) == APR_SUCCESS) {
         sender->has_unknown_route = false;

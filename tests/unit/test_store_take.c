@@ -25,7 +25,7 @@ START_TEST(test_granted_event_waits_for_its_merge_window_and_goes_out_as_it_came
                      "rid-1");
     ck_assert_int_eq(counter("delivered"), 1);
     ck_assert_int_eq(counter("key:em"), 1);
-    ck_assert_int_eq(counter("consent:granted:header"), 1);
+    ck_assert_int_eq(counter("consent:granted:header:sent"), 1);
     ck_assert(is_nowhere_on_disk(EM));
 }
 END_TEST
@@ -57,7 +57,7 @@ START_TEST(test_event_without_a_grant_is_suppressed_and_keeps_no_person)
     ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM events WHERE state = 12 AND match_keys = 0"), 2);
     ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM outbox"), 0);
     ck_assert_int_eq(counter("suppressed"), 2);
-    ck_assert_int_eq(counter("consent:denied:header"), 1);
+    ck_assert_int_eq(counter("consent:denied:header:suppressed"), 1);
     ck_assert(is_nowhere_on_disk(EM));
 }
 END_TEST
