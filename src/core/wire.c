@@ -2,11 +2,16 @@
 
 #include "wire.h"
 
+#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include <string.h>
 
 #define MESSAGE_MAX 500 /* bytes of a message of the other side that are kept */
+
+/* The longest key of Pinterest's schema has 30 characters, a SHA-256 64, a click id about 100. */
+#define LONGEST_WORD 40
+#define WORD_ENDS    " '\"`(),;[]{}<>="
 
 /* 15 digits are what a double keeps: 129.95 is written as it was meant. */
 #define GUIDE_DUMP (JSON_COMPACT | JSON_REAL_PRECISION(15))
@@ -95,8 +100,37 @@ apr_status_t capi_wire_event(const char **text, apr_size_t *len, capi_wire_t wir
     return APR_SUCCESS;
 }
 
-/* A message of the other side as it may be kept: clipped at a character, without line breaks and
- * control characters. NULL where it says nothing. */
+/* What Pinterest repeats of an event may be its user data: e-mail addresses, IP addresses, hashes and
+ * click ids. Keys and sentences have no such words. */
+static bool is_personal(const char *word, apr_size_t len)
+{
+    apr_size_t digits = 0, dots = 0, colons = 0;
+
+    if (len >= LONGEST_WORD || memchr(word, '@', len)) {
+        return true;
+    }
+    for (apr_size_t i = 0; i < len; i++) {
+        digits += apr_isxdigit(word[i]) ? 1 : 0;
+        dots += word[i] == '.' ? 1 : 0;
+        colons += word[i] == ':' ? 1 : 0;
+    }
+    return digits + dots + colons == len && (dots == 3 || colons >= 2);
+}
+
+static void mask_personal(char *text)
+{
+    while (*text) {
+        apr_size_t len = strcspn(text, WORD_ENDS);
+        if (len > 0 && is_personal(text, len)) {
+            memset(text, '*', len);
+        }
+        text += len;
+        text += strspn(text, WORD_ENDS);
+    }
+}
+
+/* A message of the other side as it may be kept: clipped at a character, without line breaks,
+ * control characters and what may be somebody's. NULL where it says nothing. */
 static const char *keep_message(const json_t *value, apr_pool_t *p)
 {
     const char *text = json_string_value(value);
@@ -118,6 +152,7 @@ static const char *keep_message(const json_t *value, apr_pool_t *p)
             *c = ' ';
         }
     }
+    mask_personal(kept);
     return kept;
 }
 

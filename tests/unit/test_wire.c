@@ -209,6 +209,32 @@ START_TEST(test_long_messages_are_clipped_at_a_character)
 }
 END_TEST
 
+START_TEST(test_what_may_be_somebodys_is_not_kept_of_a_message)
+{
+    static const struct {
+        const char *came, *kept;
+    } rows[] = {
+        {"Additional properties are not allowed ('category_name' was unexpected)", NULL},
+        {"Given timestamp is in the past. Current timestamp: 1727469267", NULL},
+        {"'jane@example.com' is not hashed", "'****************' is not hashed"},
+        {"203.0.113.42 and 2001:db8::1 are odd", "************ and *********** are odd"},
+        {"'836f82db99121b3481011f16b49dfa5fbc714a0d1b1b9f784a1ebbbf5b39577f' is too long",
+         "'****************************************************************' is too long"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        capi_result_t *results = NULL;
+        const char *message = NULL;
+
+        answer(&results, &message,
+               apr_psprintf(pool, "{\"events\":[{\"status\":\"failed\",\"error_message\":\"%s\"}]}",
+                            rows[i].came),
+               1);
+        ck_assert_str_eq(results[0].error, rows[i].kept ? rows[i].kept : rows[i].came);
+    }
+}
+END_TEST
+
 START_TEST(test_our_report_has_pinterests_shape)
 {
     capi_result_t results[2] = {{true, NULL, "w"}, {false, "why", NULL}};
@@ -251,6 +277,7 @@ int main(void)
     tcase_add_test(cases, test_answer_without_results_says_what_it_says);
     tcase_add_test(cases, test_answer_that_cannot_be_counted_is_refused);
     tcase_add_test(cases, test_long_messages_are_clipped_at_a_character);
+    tcase_add_test(cases, test_what_may_be_somebodys_is_not_kept_of_a_message);
     tcase_add_test(cases, test_our_report_has_pinterests_shape);
     tcase_add_test(cases, test_our_error_has_details_where_there_are_some);
     return unit_end("wire", cases);
