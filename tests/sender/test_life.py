@@ -176,11 +176,12 @@ def test_idle_sender_neither_writes_nor_runs(site, sink):
 
 
 def test_term_finishes_requests_and_empties_the_queue(site, sink):
-    sink.answer = lambda r: Answer(200, results([None] * len(r.ids)), delay=1.5)
+    sink.answer = lambda r: Answer(200, results([None] * len(r.ids)), delay=3)
     feed, pid = site.start()
     feed.push(10, "a")
     wait_for(lambda: sink.requests, "a request in flight")
     os.kill(pid, signal.SIGTERM)
+    site.wait_log("PCAPI102")
     feed.push(2000, "b")
     assert feed.wait(pid) == ("exit", "0")
     assert feed.used() == 0
