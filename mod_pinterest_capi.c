@@ -67,6 +67,8 @@ static void register_hooks(apr_pool_t *p)
 
     /* --- afterwards --- */
 
+    /* Before the access log, which may say what was decided about consent. */
+    ap_hook_log_transaction(capi_visit_conclude, NULL, NULL, APR_HOOK_FIRST);
     /* The response is out. After the access log, which people watch while they wait. */
     ap_hook_log_transaction(capi_record_request, NULL, NULL, APR_HOOK_LAST);
     /* Optional: mod_status may not be there. */

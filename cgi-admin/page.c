@@ -104,6 +104,7 @@ void page_overview(html_t *html, const cgi_request_t *request, const json_t *sta
     section_totals(html, status);
     section_health(html, status);
     section_coverage(html, coverage);
+    section_consent(html, status);
     section_deliveries(html, request, deliveries, coverage, status);
     page_end(html, request);
 }

@@ -26,6 +26,7 @@ void section_verdict(html_t *html, const json_t *status);
 void section_totals(html_t *html, const json_t *status);
 void section_health(html_t *html, const json_t *status);
 void section_coverage(html_t *html, const json_t *coverage);
+void section_consent(html_t *html, const json_t *status);
 void section_deliveries(html_t *html, const cgi_request_t *request, const json_t *deliveries,
                         const json_t *coverage, const json_t *status);
 

@@ -78,21 +78,11 @@ static void put_time(html_t *html, const char *name, const json_t *delivery, con
     end_fact(html);
 }
 
-static void put_consent(html_t *html, const json_t *consent)
-{
-    begin_fact(html, "Consent");
-    html_put(html, "%s", model_text(consent, "state"));
-    if (model_has(consent, "signal")) {
-        html_put(html, ", by %s", model_text(consent, "signal"));
-    }
-    end_fact(html);
-}
-
-static void put_keys(html_t *html, const json_t *keys)
+static void put_keys(html_t *html, const char *name, const json_t *keys)
 {
     apr_size_t i;
 
-    begin_fact(html, "Match keys");
+    begin_fact(html, name);
     if (json_array_size(keys) == 0) {
         html_raw(html, "<span class=\"none\">none</span>");
     }
@@ -102,6 +92,25 @@ static void put_keys(html_t *html, const json_t *keys)
                  key);
     }
     end_fact(html);
+}
+
+static void put_consent(html_t *html, const json_t *consent)
+{
+    bool is_granted = strcmp(model_text(consent, "state"), "granted") == 0;
+
+    begin_fact(html, "Consent");
+    html_put(html, "%s", model_text(consent, "state"));
+    if (model_has(consent, "signal")) {
+        html_put(html, ", by %s", model_text(consent, "signal"));
+    }
+    end_fact(html);
+    if (!is_granted) {
+        put_code(html, "Rule", model_text(consent, "rule"));
+    }
+    put_text(html, "Then", model_text(consent, "action"));
+    if (json_array_size(json_object_get(consent, "stripped")) > 0) {
+        put_keys(html, "Stripped", json_object_get(consent, "stripped"));
+    }
 }
 
 static void put_facts(html_t *html, const json_t *delivery)
@@ -119,7 +128,7 @@ static void put_facts(html_t *html, const json_t *delivery)
     put_time(html, "Happened", delivery, "event_time");
     put_time(html, "Received", delivery, "received_at");
     put_consent(html, json_object_get(delivery, "consent"));
-    put_keys(html, json_object_get(delivery, "match_keys"));
+    put_keys(html, "Match keys", json_object_get(delivery, "match_keys"));
     put_code(html, "Account", model_text(delivery, "account"));
     put_text(html, "Mode", model_is(delivery, "test") ? "test" : "live");
     html_raw(html, "</dl></section>\n");

@@ -147,6 +147,9 @@ static void put_consent(html_t *html, const json_t *delivery)
     if (model_has(consent, "signal")) {
         html_put(html, "<span class=\"note\">by %s</span>", model_text(consent, "signal"));
     }
+    if (model_has(consent, "action") && strcmp(model_text(consent, "action"), "sent") != 0) {
+        html_put(html, "<span class=\"chip\">%s</span>", model_text(consent, "action"));
+    }
     html_raw(html, "</td>");
 }
 

@@ -96,6 +96,27 @@ bool capi_denied_apply(json_t *body, const char *on_denied)
     }
 }
 
+void capi_denied_bare(json_t *body)
+{
+    static const char *const kept[] = {"event_name", "action_source", "event_time", "event_id"};
+    const char *name;
+    json_t *value;
+    void *next;
+
+    json_object_foreach_safe(body, next, name, value)
+    {
+        bool is_kept = false;
+
+        for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
+            is_kept |= strcmp(name, kept[i]) == 0;
+        }
+        if (!is_kept) {
+            json_object_del(body, name);
+        }
+    }
+    json_object_set_new(body, "user_data", json_object());
+}
+
 const char *capi_action_name(capi_action_t action)
 {
     static const char *const names[] = {"sent", "suppressed", "stripped", "limited"};

@@ -27,6 +27,10 @@ capi_action_t capi_denied_action(const char *on_denied);
  * withheld all the same: suppress, or Pinterest's minimum is not met any more. */
 bool capi_denied_apply(json_t *body, const char *on_denied);
 
+/* Leaves the bare record of a canonical event: name, id, time, no person and nothing of what was
+ * done. */
+void capi_denied_bare(json_t *body);
+
 /* "sent", "suppressed", "stripped", "limited". */
 const char *capi_action_name(capi_action_t action);
 

@@ -83,6 +83,12 @@ static const field_t event_fields[] = {
 };
 #undef AT
 
+bool capi_consent_is_answer(const capi_consent_t *consent)
+{
+    return consent->state != CAPI_CONSENT_UNKNOWN &&
+           !(consent->signal && strcmp(consent->signal, "default") == 0);
+}
+
 typedef struct {
     const field_t *fields;
     unsigned int count;

@@ -28,6 +28,9 @@ typedef struct {
     apr_time_t decided_at;
 } capi_consent_t;
 
+/* True where somebody answered: neither silence nor a place's default. */
+bool capi_consent_is_answer(const capi_consent_t *consent);
+
 /* Ties the visit to a key. */
 typedef struct {
     const char *key; /* keyed hash */

@@ -43,7 +43,8 @@ apr_status_t capi_report_delivery(json_t **model, capi_store_t *store, apr_int64
 apr_status_t capi_report_coverage(json_t **model, capi_store_t *store, const capi_filter_t *filter,
                                   apr_time_t now, apr_pool_t *p);
 
-/* {"status": {"verdict", "accounts", "queue", "sender", "waiting", "oldest_waiting", "last_24h"}} */
+/* {"status": {"verdict", "accounts", "queue", "sender", "waiting", "oldest_waiting", "last_24h",
+ * "consent": [{"state", "signal", "action", "events"}] of the same day}} */
 apr_status_t capi_report_status(json_t **model, capi_store_t *store, apr_time_t now, apr_pool_t *p);
 
 #endif

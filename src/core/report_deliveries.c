@@ -37,14 +37,6 @@ typedef struct {
     bool has_more; /* there may be some below `low` */
 } list_t;
 
-static json_t *consent_model(const capi_rows_t *rows, apr_pool_t *p)
-{
-    capi_consent_state_t state = (capi_consent_state_t)capi_rows_int(rows, 10);
-
-    return json_pack("{s:s, s:o}", "state", capi_consent_name(state), "signal",
-                     capi_report_text(rows, 11, p));
-}
-
 static json_t *keys_model(capi_keys_t keys)
 {
     json_t *names = json_array();
@@ -56,6 +48,31 @@ static json_t *keys_model(capi_keys_t keys)
         }
     }
     return names;
+}
+
+/* What became of it, as far as that is decided: a request has carried it, or nothing of it went. */
+static json_t *action_model(const capi_rows_t *rows)
+{
+    capi_action_t action = (capi_action_t)capi_rows_int(rows, 19);
+    bool was_sent = capi_rows_int(rows, 9) == CAPI_STATE_DELIVERED || capi_rows_int(rows, 13) > 0;
+
+    if (action < CAPI_ACTION_SEND || action > CAPI_ACTION_LIMITED ||
+        (action != CAPI_ACTION_SUPPRESS && !was_sent)) {
+        return json_null();
+    }
+    return json_string(capi_action_name(action));
+}
+
+static json_t *consent_model(const capi_rows_t *rows, apr_pool_t *p)
+{
+    capi_consent_state_t state = (capi_consent_state_t)capi_rows_int(rows, 10);
+    const char *rule = capi_rows_text(rows, 18);
+
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "state", capi_consent_name(state), "signal",
+                     capi_report_text(rows, 11, p), "rule",
+                     rule ? capi_report_text(rows, 18, p) : json_string("suppress"), "action",
+                     action_model(rows), "stripped",
+                     keys_model((capi_keys_t)capi_rows_int(rows, 20)));
 }
 
 /* A row of REPORT_COLUMNS. */

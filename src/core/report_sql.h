@@ -23,7 +23,7 @@
 #define REPORT_COLUMNS                                                                             \
     "SELECT e.id, d.account, d.test, e.event_id, e.name, e.sent_as, e.event_time, e.received_at,"  \
     " e.source, " REPORT_STATE ", e.consent, e.consent_signal, e.match_keys, a.http_status,"       \
-    " a.request_id, e.retries, e.error, e.warning"
+    " a.request_id, e.retries, e.error, e.warning, e.on_denied, e.action, e.stripped"
 
 /* CROSS JOIN keeps the order that is written, so that the walk ends with the LIMIT. */
 #define REPORT_FROM_EVENTS                                                                         \
@@ -109,6 +109,11 @@
 
 #define REPORT_SQL_TOTALS                                                                          \
     "SELECT what, SUM(n) FROM counters WHERE hour >= %lld GROUP BY what LIMIT 1000"
+
+/* By state, signal and action; those that concern most first. */
+#define REPORT_SQL_CONSENT                                                                         \
+    "SELECT what, SUM(n) AS n FROM counters WHERE hour >= %lld AND what >= 'consent:' AND what <"  \
+    " 'consent;' GROUP BY what ORDER BY n DESC, what LIMIT 200"
 
 #define REPORT_SQL_NOTES "SELECT name, value FROM notes LIMIT 100"
 

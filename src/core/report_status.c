@@ -331,6 +331,40 @@ static apr_status_t add_totals(json_t *status, capi_store_t *store, apr_time_t n
     return rv;
 }
 
+/* One count: consent:<state>:<signal>:<action>. A signal may have a colon in it, the others not. */
+static json_t *consent_model(const char *what, json_int_t events, apr_pool_t *p)
+{
+    char *state = apr_pstrdup(p, what + strlen("consent:"));
+    char *signal = strchr(state, ':');
+    char *action = strrchr(state, ':');
+
+    if (!signal || action == signal) {
+        return NULL;
+    }
+    *signal++ = '\0';
+    *action++ = '\0';
+    return json_pack("{s:s, s:s, s:s, s:I}", "state", capi_utf8_repair(state, p), "signal",
+                     capi_utf8_repair(signal, p), "action", capi_utf8_repair(action, p), "events",
+                     events);
+}
+
+static apr_status_t add_consent(json_t *status, capi_store_t *store, apr_time_t now, apr_pool_t *p)
+{
+    capi_statement_t consent = {.sql = REPORT_SQL_CONSENT};
+    apr_int64_t hour = apr_time_sec(now) / 3600 - 23;
+    const void *values[] = {&hour};
+    json_t *list = json_array();
+    capi_rows_t rows;
+    apr_status_t rv = capi_rows_select(&rows, store, &consent, values, p);
+
+    while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
+        json_array_append_new(list,
+                              consent_model(capi_rows_text(&rows, 0), capi_rows_int(&rows, 1), p));
+    }
+    json_object_set_new(status, "consent", list);
+    return rv;
+}
+
 apr_status_t capi_report_status(json_t **model, capi_store_t *store, apr_time_t now, apr_pool_t *p)
 {
     capi_statement_t range = {.sql = REPORT_SQL_EVENT_RANGE};
@@ -347,6 +381,9 @@ apr_status_t capi_report_status(json_t **model, capi_store_t *store, apr_time_t 
     }
     if (rv == APR_SUCCESS) {
         rv = add_totals(status, store, now, p);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = add_consent(status, store, now, p);
     }
     if (rv == APR_SUCCESS) {
         rv = capi_rows_select(&rows, store, &range, NULL, p);

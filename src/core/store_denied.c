@@ -12,7 +12,9 @@ const char *capi_rule_kept(const char *on_denied)
 
 bool capi_is_answered(capi_consent_state_t state, const char *signal)
 {
-    return state != CAPI_CONSENT_UNKNOWN && !(signal && strcmp(signal, "default") == 0);
+    const capi_consent_t consent = {.state = state, .signal = signal};
+
+    return capi_consent_is_answer(&consent);
 }
 
 bool capi_is_refused(capi_consent_state_t state, const char *signal)

@@ -63,6 +63,7 @@ extern __attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA pint
 
 #define CAPI_VAR_EPIK     "PINTEREST_EPIK"
 #define CAPI_VAR_CONSENT  "PINTEREST_CONSENT"
+#define CAPI_NOTE_CONSENT "pinterest-consent" /* for access logs: the decision and its signal */
 #define CAPI_VAR_EVENT_ID "PINTEREST_EVENT_ID"
 
 /* "This was not set": never a legal value of a setting. Defaults are applied in getters. */
@@ -222,9 +223,8 @@ int capi_visit_begin(request_rec *r);         /* post_read_request */
 int capi_visit_note_location(request_rec *r); /* translate_name, first */
 void capi_visit_settle(request_rec *r);       /* insert_filter, or an early end */
 
-/* Variables of `last` that say something about consent (PinterestCapiConsentSignal env), once the
- * response is out. */
-void capi_visit_hear_env(capi_visit_t *visit, const request_rec *last);
+/* The decision is final: for the access log, as a variable and as a note of the last record. */
+int capi_visit_conclude(request_rec *r); /* log_transaction, first */
 
 /* PHP's own word, stronger than every signal. */
 void capi_visit_hear_consent(capi_visit_t *visit, capi_consent_state_t word);

@@ -236,18 +236,29 @@ static void forget_provider(capi_envelope_t *envelope, const capi_visit_t *visit
     envelope->agent = NULL;
 }
 
+/* A visitor who takes consent back says so by a cookie on every request from then on; those for the
+ * parts of a page add nothing to that for the page. */
+static bool is_denial_to_tell(const capi_visit_t *visit)
+{
+    const char *part = apr_table_get(visit->first->headers_in, "Sec-Fetch-Dest");
+
+    return visit->consent.state == CAPI_CONSENT_DENIED && capi_consent_is_answer(&visit->consent) &&
+           apr_table_get(visit->first->headers_in, "Cookie") &&
+           (!part || strcmp(part, "document") == 0 || strcmp(part, "empty") == 0 ||
+            strcmp(part, "iframe") == 0);
+}
+
 /* Without events: does the sender learn anything about a visit? */
 static bool says_something_new(const capi_envelope_t *envelope, const capi_visit_t *visit)
 {
     bool is_granted = envelope->consent.state == CAPI_CONSENT_GRANTED;
-    bool is_denied_by_word = envelope->consent.state == CAPI_CONSENT_DENIED &&
-                             strcmp(envelope->consent.signal, "default") != 0;
 
     if (envelope->bind_count > 0) {
         return true;
     }
-    return envelope->session_key && (envelope->user_data || !visit->has_session_cookie ||
-                                     is_denied_by_word || (is_granted && visit->click_id_is_new));
+    return envelope->session_key &&
+           (envelope->user_data || !visit->has_session_cookie || visit->consent_said ||
+            is_denial_to_tell(visit) || (is_granted && visit->click_id_is_new));
 }
 
 static void push(recording_t *recording)
@@ -259,7 +270,9 @@ static void push(recording_t *recording)
     set_binds(&envelope, recording);
     envelope.events = (capi_envelope_event_t *)(void *)recording->events->elts;
     envelope.event_count = recording->events->nelts;
-    if (recording->user_data && json_object_size(recording->user_data) > 0) {
+    /* Without a grant no context is kept; the events have taken theirs. */
+    if (envelope.consent.state == CAPI_CONSENT_GRANTED && recording->user_data &&
+        json_object_size(recording->user_data) > 0) {
         apr_size_t len;
 
         envelope.user_data = capi_event_text(&len, recording->user_data, recording->pool);
@@ -280,7 +293,7 @@ static bool is_silent(const capi_visit_t *visit, const request_rec *last)
 {
     return !visit->event_headers && !visit->match_headers && !visit->bind_headers &&
            !visit->consent_said && !visit->dir->rules.items && !visit->click_id_is_new &&
-           !apr_table_get(last->headers_out, "Set-Cookie") &&
+           !is_denial_to_tell(visit) && !apr_table_get(last->headers_out, "Set-Cookie") &&
            !apr_table_get(last->err_headers_out, "Set-Cookie");
 }
 
@@ -293,14 +306,11 @@ int capi_record_request(request_rec *r)
     if (!visit || r->main || r->prev || r->method_number == M_INVALID) {
         return DECLINED;
     }
-    if (!visit->is_settled) {
-        capi_visit_settle(r); /* refused before a handler ran */
-    }
     while (last->next) {
         last = last->next;
     }
-    capi_visit_hear_env(visit, last);
-    if (visit->is_endpoint || !capi_conf_is_on(visit->dir) || is_silent(visit, last)) {
+    if (!visit->is_settled || visit->is_endpoint || !capi_conf_is_on(visit->dir) ||
+        is_silent(visit, last)) {
         return DECLINED;
     }
     recording.view = make_view(visit, last);

@@ -136,7 +136,8 @@ static void decide_consent(capi_visit_t *visit, const request_rec *r)
                         capi_conf_consent_max_age(visit->dir), first->request_time, first->pool);
 }
 
-void capi_visit_hear_env(capi_visit_t *visit, const request_rec *last)
+/* Variables may have been set since the sections were known. */
+static void hear_env(capi_visit_t *visit, const request_rec *last)
 {
     if (visit->is_settled && !visit->consent_said && capi_conf_has_env_signal(visit->dir)) {
         decide_consent(visit, last);
@@ -250,6 +251,39 @@ void capi_visit_settle(request_rec *r)
         visit->is_endpoint = true;
     }
     export_variables(visit, r);
+}
+
+/* As access logs show it: "granted by cmp onetrust", "denied by default", "unknown". */
+static const char *consent_note(const capi_visit_t *visit)
+{
+    const char *state = capi_consent_name(visit->consent.state);
+
+    return visit->consent.state == CAPI_CONSENT_UNKNOWN
+               ? state
+               : apr_pstrcat(visit->first->pool, state, " by ", visit->consent.signal, NULL);
+}
+
+int capi_visit_conclude(request_rec *r)
+{
+    capi_visit_t *visit = capi_visit_of(r);
+    request_rec *last = r;
+
+    if (!visit || r->main || r->prev || r->method_number == M_INVALID) {
+        return DECLINED;
+    }
+    if (!visit->is_settled) {
+        capi_visit_settle(r); /* refused before a handler ran */
+    }
+    if (!capi_conf_is_on(visit->dir)) {
+        return DECLINED;
+    }
+    while (last->next) {
+        last = last->next;
+    }
+    hear_env(visit, last);
+    apr_table_setn(last->subprocess_env, CAPI_VAR_CONSENT, capi_consent_name(visit->consent.state));
+    apr_table_setn(last->notes, CAPI_NOTE_CONSENT, consent_note(visit));
+    return DECLINED;
 }
 
 /* --- the client --- */

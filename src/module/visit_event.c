@@ -1,5 +1,6 @@
 #include "module.h"
 
+#include "denied.h"
 #include "ident.h"
 #include "text.h"
 
@@ -157,9 +158,11 @@ void capi_visit_envelope(capi_envelope_t *envelope, capi_visit_t *visit)
     envelope->received_at = apr_time_now();
     envelope->consent = visit->consent;
     envelope->session_key = capi_visit_session_key(visit);
-    envelope->click_id = visit->click_id;
-    envelope->address = capi_visit_address(visit);
-    envelope->agent = capi_visit_agent(visit);
+    if (visit->consent.state == CAPI_CONSENT_GRANTED) {
+        envelope->click_id = visit->click_id;
+        envelope->address = capi_visit_address(visit);
+        envelope->agent = capi_visit_agent(visit);
+    }
 }
 
 /* PINTEREST_EVENT_ID for the page visit; that and the name for others, then -2, -3, … */
@@ -230,6 +233,24 @@ static void cut_page_url(capi_visit_t *visit, capi_event_t *event)
     }
 }
 
+/* True where the sender will withhold it, whatever it knows: then nothing of the person goes into the
+ * queue. A visit that came with a session may have answered on an earlier request, and what is
+ * detached has answer and rule of another. */
+static bool is_withheld_for_sure(capi_visit_t *visit, const capi_envelope_event_t *event)
+{
+    if (event->is_detached || capi_denied_action(visit->dir->on_denied) != CAPI_ACTION_SUPPRESS) {
+        return false;
+    }
+    if (event->consent != CAPI_CONSENT_UNKNOWN || visit->consent.state == CAPI_CONSENT_GRANTED) {
+        return event->consent == CAPI_CONSENT_DENIED;
+    }
+    if (capi_consent_is_answer(&visit->consent) || event->source == CAPI_SOURCE_BACKEND) {
+        return true;
+    }
+    capi_visit_session_key(visit);
+    return !visit->has_session_cookie;
+}
+
 void capi_visit_event(capi_envelope_event_t *out, capi_visit_t *visit, capi_event_t *event,
                       capi_source_t source, const json_t *user_data)
 {
@@ -254,6 +275,9 @@ void capi_visit_event(capi_envelope_event_t *out, capi_visit_t *visit, capi_even
     else {
         capi_event_complete(event, visit->click_id, capi_visit_address(visit),
                             capi_visit_agent(visit), capi_visit_page_url(visit), user_data);
+    }
+    if (is_withheld_for_sure(visit, out)) {
+        capi_denied_bare(event->body);
     }
     out->keys = capi_event_keys(event->body);
     out->json = capi_event_text(&out->json_len, event->body, visit->first->pool);

@@ -48,10 +48,40 @@ def test_a_delivery_has_exactly_the_fields_of_the_contract(cgi, store):
         "id": 1, "account": "549755885175", "test": False, "event_id": "order_10492",
         "event_name": "purchase", "sent_as": "checkout", "event_time": 1795000000,
         "received_at": 1795000003, "source": "backend", "state": "delivered",
-        "consent": {"state": "granted", "signal": "default"},
+        "consent": {"state": "granted", "signal": "default", "rule": "suppress",
+                    "action": "sent", "stripped": []},
         "match_keys": ["em", "click_id", "client_ip_address"], "http_status": 200,
         "request_id": "7140332512305611", "retries": 1, "error": None,
         "warning": "left out: currency"}
+
+
+@pytest.mark.parametrize("state, action, name", [
+    ("suppressed", 1, "suppressed"), ("delivered", 2, "stripped"), ("delivered", 3, "limited"),
+    ("queued", 0, None), ("expired", 0, None)])
+def test_a_delivery_says_what_was_decided_and_done(cgi, store, state, action, name):
+    shop = store.destination()
+    row = store.event(shop, "e1", state=state, consent="denied", signal="cmp klaro", action=action,
+                      on_denied="strip em ph", stripped=3 if action == 2 else 0)
+    (delivery,) = cgi("/deliveries.json").json["deliveries"]
+    assert delivery["consent"] == {
+        "state": "denied", "signal": "cmp klaro", "rule": "strip em ph", "action": name,
+        "stripped": ["em", "ph"] if action == 2 else []}
+    page = cgi(f"/deliveries/{row}").text
+    assert "strip em ph" in page and (name is None or name in page)
+
+
+def test_the_day_is_divided_by_state_signal_and_action(cgi, store):
+    shop = store.destination()
+    for what, n in (("consent:granted:cmp klaro:sent", 7), ("consent:denied:gpc:suppressed", 9),
+                    ("consent:denied:<b>:limited", 1), ("consent:broken", 5)):
+        store.count(shop, "checkout", what, n=n)
+    store.count(shop, "checkout", "consent:denied:gpc:suppressed", when=store.now - 2 * 86400)
+    assert cgi("/status.json").json["status"]["consent"] == [
+        {"state": "denied", "signal": "gpc", "action": "suppressed", "events": 9},
+        {"state": "granted", "signal": "cmp klaro", "action": "sent", "events": 7},
+        {"state": "denied", "signal": "<b>", "action": "limited", "events": 1}]
+    page = cgi("/").text
+    assert "cmp klaro" in page and "withheld, personal data erased" in page and "&lt;b&gt;" in page
 
 
 def test_all_nine_states_are_told_and_found_by_the_filter(cgi, store):
