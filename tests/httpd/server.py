@@ -288,13 +288,25 @@ class Httpd:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, sig)
 
+    def family(self):
+        """Every process of this server: orphans of a killed parent too, and what a parent forked
+        in the moment it died."""
+        found = self.senders()
+        for entry in pathlib.Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and is_alive(int(entry.name)) and \
+                        os.fsencode(self.conf_file) in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+        return found
+
     def kill_everything(self):
-        pid = self.pid
-        family = ([pid] + descendants(pid)) if pid else []
-        family += [p for p in self.senders() if p not in family]
-        for member in family:
-            self.kill(member)
-        wait_for(lambda: not any(is_alive(p) for p in family), "all processes to be gone")
+        def kill_who_is_left():
+            left = self.family()
+            for member in left:
+                self.kill(member)
+            return not left
+
+        wait_for(kill_who_is_left, "all processes to be gone")
 
     def senders(self):
         """Pids of living senders of this server: those that hold its state directory's lock file
