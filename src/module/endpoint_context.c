@@ -1,6 +1,7 @@
 /* pinterest-capi-context: what only the page knows about its visit, told to the server before a
  * payment page cuts the thread; and what the server knows, told to the page. */
 
+#include "denied.h"
 #include "endpoint.h"
 #include "text.h"
 
@@ -39,14 +40,35 @@ static void take_click_id(capi_visit_t *visit, const json_t *value)
     }
 }
 
+/* Where the sender does not withhold an event without a grant, the page need not either. NULL: it
+ * does. */
+static const char *on_denied(const capi_visit_t *visit)
+{
+    if (visit->consent.state == CAPI_CONSENT_GRANTED || !visit->dir->on_denied) {
+        return NULL;
+    }
+    switch (capi_denied_action(visit->dir->on_denied)) {
+    case CAPI_ACTION_LIMITED:
+        return "limited";
+    case CAPI_ACTION_STRIP:
+        return "strip";
+    default:
+        return NULL;
+    }
+}
+
 static int answer(request_rec *r, const capi_visit_t *visit)
 {
+    const char *action = on_denied(visit);
     json_t *known = json_object();
 
     json_object_set_new(known, "epik",
                         visit->click_id ? json_string(visit->click_id) : json_null());
     json_object_set_new(known, "consent", json_string(capi_consent_name(visit->consent.state)));
     json_object_set_new(known, "event_id", json_string(visit->event_id ? visit->event_id : ""));
+    if (action) {
+        json_object_set_new(known, "on_denied", json_string(action));
+    }
     return capi_endpoint_answer(r, HTTP_OK, known);
 }
 

@@ -12,10 +12,9 @@ import urllib.request
 
 import pytest
 
-selenium = pytest.importorskip("selenium")
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
+pytest.importorskip("selenium")
 from selenium.webdriver.common.by import By  # noqa: E402
+from shop import chromium  # noqa: E402
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 EPIK = ("dj0yJnU9WEYtVVZpSEJQQ195RGRwWVh2Skg4Y1R2WmlJbkk2bGomcD0xJm49WHgtUHBKbThGSVlHYjFjQVZTUFFF"
@@ -48,17 +47,7 @@ def demo(tmp_path_factory):
 
 @pytest.fixture
 def chrome(tmp_path):
-    binary = shutil.which("chromium")
-    if not binary or not pathlib.Path("/usr/bin/chromedriver").exists():
-        pytest.skip("chromium and chromium-driver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                 "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                 f"--user-data-dir={tmp_path}/profile", "--window-size=1280,900"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    driver = chromium(tmp_path)
     yield driver
     driver.quit()
 
