@@ -347,7 +347,7 @@ def test_it_works_without_the_tag(shop):
 
 
 def test_the_click_id_comes_from_the_url_before_the_cookie(shop, chrome):
-    shop.grant()
+    shop.visit("/index.html")
     chrome.add_cookie({"name": "_epik", "value": "dj0yOLD", "path": "/"})
     shop.visit(shop.page("/epik.html", "data-page"))
     assert shop.js("return pinterestCapi.epik()") == "dj0yOLD"
