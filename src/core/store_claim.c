@@ -308,7 +308,7 @@ static void push(claim_t *claim, capi_outgoing_t *out, const due_t *due)
     out->keys = due->keys;
     out->retries = due->retries;
     out->consent = due->consent;
-    out->signal = due->signal;
+    out->signal = apr_pstrdup(claim->p, due->signal);
     out->action = due->action;
     out->due = due->due;
     out->has_layers = (due->flags & CAPI_ROW_LAYERS) != 0;

@@ -334,8 +334,13 @@ def test_memory_stays_flat_and_small(site, sink):
     for turn in range(6):
         feed.push(10000, f"m{turn}", pad=500)
         peak = 0
-        while len(sink.delivered()) < 10000 * (turn + 1):
+
+        def are_delivered():
+            nonlocal peak
             peak = max(peak, own_memory_kb(pid))
+            return len(sink.delivered()) >= 10000 * (turn + 1)
+
+        wait_for(are_delivered, "10,000 events", 60)
         sizes.append(peak)
     site.wait_settled(60000, 60)
     print(f"peak kB of each 10,000 events: {sizes}; {cpu_ticks(pid)} ticks of CPU for 60,000 events")

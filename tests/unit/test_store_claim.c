@@ -46,6 +46,32 @@ START_TEST(test_batch_ends_before_it_grows_past_its_bytes)
 }
 END_TEST
 
+START_TEST(test_what_a_batch_says_of_its_events_lives_as_long_as_the_batch)
+{
+    capi_envelope_t *envelope = envelope_at(NOW);
+    capi_batch_t *batch;
+
+    set_consent(envelope, CAPI_CONSENT_GRANTED, "cmp onetrust");
+    for (int i = 0; i < 250; i++) {
+        add_event(envelope, CAPI_SOURCE_HEADER, apr_psprintf(pool, "e%d", i), ADDRESS, "");
+    }
+    take(envelope, NOW);
+    batch = claim(NOW + SEC(11));
+    ck_assert_int_eq(batch->count, 250);
+    /* Whatever the claim gave back is somebody else's now. */
+    for (int i = 0; i < 64; i++) {
+        apr_pool_t *other;
+        apr_pool_create(&other, pool);
+        memset(apr_palloc(other, 8000), 'x', 8000);
+        memset(apr_palloc(other, 60000), 'x', 60000);
+    }
+    for (int i = 0; i < batch->count; i++) {
+        ck_assert_str_eq(batch->events[i].signal, "cmp onetrust");
+        ck_assert_str_eq(batch->events[i].sent_as, "checkout");
+    }
+}
+END_TEST
+
 START_TEST(test_unclaimed_events_are_due_again_and_no_retry_is_counted)
 {
     capi_batch_t *batch;
@@ -345,6 +371,7 @@ int main(void)
 
     tcase_add_test(cases, test_no_event_is_claimed_twice_while_a_batch_is_open);
     tcase_add_test(cases, test_batch_ends_before_it_grows_past_its_bytes);
+    tcase_add_test(cases, test_what_a_batch_says_of_its_events_lives_as_long_as_the_batch);
     tcase_add_test(cases, test_unclaimed_events_are_due_again_and_no_retry_is_counted);
     tcase_add_test(cases, test_retried_event_comes_back_when_it_is_due_with_its_attempts_on_record);
     tcase_add_test(cases, test_rejected_event_keeps_its_payload_a_week_and_its_reason);
