@@ -13,6 +13,8 @@ demo) wanted="$build $run" ;;
 check) wanted="$build $run $test" ;;
 *) echo "usage: $0 demo|check" >&2; exit 2 ;;
 esac
+# npm may have come with a Node.js of another source.
+[ "$1" = check ] && ! command -v npm >/dev/null && wanted="$wanted npm"
 missing=
 for package in $wanted; do
     dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
