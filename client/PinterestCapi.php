@@ -163,7 +163,8 @@ final class PinterestCapi
     }
 
     /**
-     * What a header would have carried by itself: time, and in a web request the shopper.
+     * What a header would have carried by itself: time, and in a web request the shopper. An event
+     * that names its context is completed from there: this request may be a payment provider's.
      *
      * @param array<string, mixed> $event
      * @return array<string, mixed>
@@ -172,7 +173,7 @@ final class PinterestCapi
     {
         $event += ['action_source' => 'web', 'event_time' => time()];
         $user = (array) ($event['user_data'] ?? []) + self::$user;
-        if (!self::isCommandLine()) {
+        if (!self::isCommandLine() && !isset($event['context'])) {
             $user += array_filter(['click_id' => $_SERVER['PINTEREST_EPIK'] ?? null,
                 'client_ip_address' => $_SERVER['REMOTE_ADDR'] ?? null,
                 'client_user_agent' => $_SERVER['HTTP_USER_AGENT'] ?? null]);

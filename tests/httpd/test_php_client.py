@@ -70,6 +70,25 @@ var_export(PinterestCapi::event(['event_name' => 'lead', 'event_id' => 'late']))
     assert user["click_id"] == EPIK
 
 
+def test_a_late_event_with_a_context_takes_nothing_of_the_request_that_carries_it(make_httpd, api,
+                                                                                  php):
+    httpd = make_httpd(api=api, conf=CONF, **php)
+    httpd.write("order.php", page("PinterestCapi::bind('order:7');"))
+    httpd.write("webhook.php", page(f"""
+define('PINTEREST_CAPI_ENDPOINT', 'http://127.0.0.1:{httpd.port}/v5/ad_accounts/{ACCOUNT}/events');
+echo str_repeat(' ', 9000); flush();
+var_export(headers_sent());
+var_export(PinterestCapi::event(['event_name' => 'purchase', 'event_id' => 'checkout_7',
+  'order_id' => '7', 'context' => 'order:7', 'custom_data' => ['value' => 1, 'currency' => 'EUR']]));""",
+                                     True))
+    httpd.get(f"/order.php?epik={EPIK}", {"Cookie": "PHPSESSID=a1"})
+    answer = httpd.request("POST", "/webhook.php", body="x", agent="PayProvider/2.0",
+                           address="198.51.100.7")
+    assert answer.text.strip().endswith("truetrue")
+    assert the_event(api)["user_data"] == {"click_id": EPIK, "client_ip_address": SHOPPER,
+                                           "client_user_agent": BROWSER}
+
+
 def test_the_command_line_posts_to_the_backend_endpoint(make_httpd, api):
     httpd = make_httpd(api=api, conf=CONF)
     script = httpd.root / "cron.php"
