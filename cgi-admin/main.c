@@ -81,20 +81,27 @@ static apr_status_t answer_json(const cgi_request_t *request, capi_store_t *stor
         rv = capi_report_status(&model, store, request->now, p);
     }
     if (rv == APR_SUCCESS) {
-        respond_json(request, 200, model, p);
+        bool is_broken = request->route == ROUTE_STATUS_JSON &&
+                         json_is_true(json_object_get(json_object_get(model, "status"), "broken"));
+        respond_json(request, is_broken ? 503 : 200, model, p);
     }
     return rv;
 }
 
 static apr_status_t answer_metrics(const cgi_request_t *request, capi_store_t *store, apr_pool_t *p)
 {
+    metrics_dialect_t dialect = metrics_wanted(getenv("HTTP_ACCEPT"));
     json_t *status;
+    json_t *totals;
     const char *text;
     apr_status_t rv = capi_report_status(&status, store, request->now, p);
 
     if (rv == APR_SUCCESS) {
-        text = metrics_text(status, p);
-        respond(request, 200, METRICS_TYPE, NULL, text, strlen(text));
+        rv = capi_report_totals(&totals, store, p);
+    }
+    if (rv == APR_SUCCESS) {
+        text = metrics_text(status, totals, dialect, p);
+        respond(request, 200, metrics_type(dialect), "Vary: Accept\r\n", text, strlen(text));
     }
     return rv;
 }

@@ -1,14 +1,22 @@
 #ifndef CAPI_CGI_METRICS_H
 #define CAPI_CGI_METRICS_H
 
-/* OpenMetrics text of what the status says. */
+/* Numbers for monitoring, in one of two dialects that differ in how a counter is declared:
+ * OpenMetrics, and the text format 0.0.4 that promtool and older collectors read. */
 
 #include <jansson.h>
 
 #include "capi.h"
 
-#define METRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+typedef enum { METRICS_OPEN, METRICS_PLAIN } metrics_dialect_t;
 
-const char *metrics_text(const json_t *status, apr_pool_t *p);
+/* The dialect that an Accept header (may be NULL) asks for: OpenMetrics unless it names text/plain
+ * alone. */
+metrics_dialect_t metrics_wanted(const char *accept);
+const char *metrics_type(metrics_dialect_t dialect);
+
+/* `status` and `totals` are the models of report.h. */
+const char *metrics_text(const json_t *status, const json_t *totals, metrics_dialect_t dialect,
+                         apr_pool_t *p);
 
 #endif

@@ -7,6 +7,7 @@
 #define CAPI_NOTE_PID            "sender_pid"
 #define CAPI_NOTE_VERSION        "sender_version"
 #define CAPI_NOTE_STARTED        "sender_started"
+#define CAPI_NOTE_STARTS         "sender_starts"  /* how often, since the store was made */
 #define CAPI_NOTE_STOPPED        "sender_stopped" /* empty while it runs, and after a crash */
 #define CAPI_NOTE_LAST_INTAKE    "last_intake"
 #define CAPI_NOTE_QUEUE_SIZE     "queue_size"

@@ -44,7 +44,13 @@ apr_status_t capi_report_coverage(json_t **model, capi_store_t *store, const cap
                                   apr_time_t now, apr_pool_t *p);
 
 /* {"status": {"verdict", "accounts", "queue", "sender", "waiting", "oldest_waiting", "last_24h",
- * "consent": [{"state", "signal", "action", "events"}] of the same day}} */
+ * "broken", "consent": [{"state", "signal", "action", "events"}] of the same day}}. `broken`:
+ * nothing goes out until somebody does something. */
 apr_status_t capi_report_status(json_t **model, capi_store_t *store, apr_time_t now, apr_pool_t *p);
+
+/* {"events": [{"account", "api_url", "test", "wire", "event_name", "outcome", "count"}], "latency":
+ * [{"account", "api_url", "test", "wire", "buckets": [[seconds | null, count]], "sum"}]}: everything
+ * since the store was made, so no number ever goes down. Buckets are cumulative. */
+apr_status_t capi_report_totals(json_t **model, capi_store_t *store, apr_pool_t *p);
 
 #endif

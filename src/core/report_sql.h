@@ -115,6 +115,12 @@
     "SELECT what, SUM(n) AS n FROM counters WHERE hour >= %lld AND what >= 'consent:' AND what <"  \
     " 'consent;' GROUP BY what ORDER BY n DESC, what LIMIT 200"
 
+/* The sums over all hours, destination by destination, for monitoring. */
+#define REPORT_SQL_ALL_HOURS                                                                       \
+    "SELECT d.account, d.api_url, d.test, d.wire, c.destination, c.sent_as, c.what, c.n"           \
+    " FROM counters c CROSS JOIN destinations d WHERE c.hour = 0 AND d.id = c.destination"         \
+    " ORDER BY c.destination, c.sent_as, c.what LIMIT 20000"
+
 #define REPORT_SQL_NOTES "SELECT name, value FROM notes LIMIT 100"
 
 /* Of a destination's events that wait, those due first: how many, how many are retried, since when

@@ -258,14 +258,16 @@ static json_t *sender_model(const apr_table_t *notes, apr_pool_t *p)
     const char *version = apr_table_get(notes, CAPI_NOTE_VERSION);
     apr_int64_t pid = note_number(notes, CAPI_NOTE_PID);
     apr_int64_t started = note_number(notes, CAPI_NOTE_STARTED);
+    apr_int64_t starts = note_number(notes, CAPI_NOTE_STARTS);
     apr_int64_t intake = note_number(notes, CAPI_NOTE_LAST_INTAKE);
     bool is_stopped = stopped && *stopped;
 
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:b}", "pid", pid > 0 ? json_integer(pid) : json_null(), "started",
-        started > 0 ? json_integer((json_int_t)apr_time_sec(started)) : json_null(), "version",
-        version ? json_string(capi_utf8_repair(version, p)) : json_null(), "last_intake",
-        intake > 0 ? json_integer((json_int_t)apr_time_sec(intake)) : json_null(), "alive",
+        "{s:o, s:o, s:o, s:o, s:I, s:b}", "pid", pid > 0 ? json_integer(pid) : json_null(),
+        "started", started > 0 ? json_integer((json_int_t)apr_time_sec(started)) : json_null(),
+        "version", version ? json_string(capi_utf8_repair(version, p)) : json_null(), "last_intake",
+        intake > 0 ? json_integer((json_int_t)apr_time_sec(intake)) : json_null(), "starts",
+        (json_int_t)starts, "alive",
         !is_stopped && pid < APR_INT32_MAX && is_sender((pid_t)pid, p));
 }
 
@@ -392,5 +394,6 @@ apr_status_t capi_report_status(json_t **model, capi_store_t *store, apr_time_t 
         has_events = capi_rows_int(&rows, 1) > 0;
     }
     json_object_set_new(status, "verdict", capi_report_verdict(status, has_events, p));
+    json_object_set_new(status, "broken", json_boolean(capi_report_is_broken(status)));
     return rv;
 }

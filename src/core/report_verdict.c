@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define PATIENCE_SEC 900 /* an API that is away this long is no hiccup */
+
 typedef struct {
     const char *state;
     const char *sentence;
@@ -221,4 +223,19 @@ json_t *capi_report_verdict(const json_t *status, bool has_events, apr_pool_t *p
     advice = verdict.advice ? json_string(verdict.advice) : json_null();
     return json_pack("{s:s, s:s, s:o}", "state", verdict.state, "sentence", verdict.sentence,
                      "advice", advice);
+}
+
+bool capi_report_is_broken(const json_t *status)
+{
+    const json_t *verdict = json_object_get(status, "verdict");
+    const char *state = json_string_value(json_object_get(verdict, "state"));
+    json_int_t oldest = number(status, "oldest_waiting");
+
+    if (!state) {
+        return false;
+    }
+    if (strcmp(state, "retrying") == 0) {
+        return oldest > 0 && number(status, "generated_at") - oldest > PATIENCE_SEC;
+    }
+    return strcmp(state, "held") == 0 || strcmp(state, "stopped") == 0;
 }

@@ -11,4 +11,8 @@
  * withheld waiting quiet nothing. `has_events`: the store has records, however old. */
 json_t *capi_report_verdict(const json_t *status, bool has_events, apr_pool_t *p);
 
+/* True where nothing will go out until somebody does something, or has not for a quarter of an hour:
+ * what a monitor should wake somebody for. `status` has its verdict. */
+bool capi_report_is_broken(const json_t *status);
+
 #endif

@@ -145,6 +145,8 @@ apr_status_t capi_store_retain(capi_store_t *store, int retention_days, apr_time
 
 /* What the page shows about the sender: written when something changed. */
 apr_status_t capi_store_note(capi_store_t *store, const char *name, const char *value);
+/* A note that counts: one more. */
+apr_status_t capi_store_note_count(capi_store_t *store, const char *name);
 
 /* Moves the write-ahead log into the database file and truncates it: erased data leaves the disk.
  * APR_EBUSY where somebody reads. */

@@ -10,6 +10,10 @@ static const char *const outcome_names[CAPI_OUTCOME_COUNT] = {
     "received", "delivered", "rejected",    "suppressed", "duplicate",
     "merged",   "expired",   "unconfirmed", "retried"};
 
+/* An hour is where Pinterest begins to call an event offline. */
+const int capi_latency_bounds[CAPI_LATENCY_BUCKETS - 1] = {1,   2,   5,    10,    30,   60,
+                                                           300, 900, 3600, 21600, 86400};
+
 typedef struct capi_consent_tally_t {
     capi_consent_state_t state;
     const char *signal;
@@ -24,6 +28,8 @@ typedef struct capi_tally_t {
     const char *sent_as;
     apr_int64_t outcomes[CAPI_OUTCOME_COUNT];
     apr_int64_t keys[CAPI_KEY_COUNT];
+    apr_int64_t latency[CAPI_LATENCY_BUCKETS];
+    apr_int64_t latency_sec;
     consent_tally_t *consents;
 } tally_t;
 
@@ -79,6 +85,29 @@ void capi_count_keys(capi_store_t *store, apr_int64_t destination, const char *s
     }
 }
 
+/* A clock that is behind makes no negative times. */
+void capi_count_latency(capi_store_t *store, apr_int64_t destination, const char *sent_as,
+                        apr_int64_t event_time, apr_time_t now)
+{
+    tally_t *tally = find_tally(store, destination, sent_as, now);
+    apr_int64_t took = apr_time_sec(now) - event_time;
+    int bucket = 0;
+
+    took = took > 0 ? took : 0;
+    while (bucket < CAPI_LATENCY_BUCKETS - 1 && took > capi_latency_bounds[bucket]) {
+        bucket++;
+    }
+    tally->latency[bucket]++;
+    tally->latency_sec += took;
+}
+
+const char *capi_latency_name(int bucket, apr_pool_t *p)
+{
+    return bucket == CAPI_LATENCY_BUCKETS - 1
+               ? "latency:+Inf"
+               : apr_psprintf(p, "latency:%d", capi_latency_bounds[bucket]);
+}
+
 void capi_count_consent(capi_store_t *store, apr_int64_t destination, const char *sent_as,
                         const capi_ruling_t *ruling, apr_time_t now)
 {
@@ -110,12 +139,38 @@ static apr_status_t write_count(capi_store_t *store, const tally_t *tally, const
     return n ? capi_db_run(NULL, store, CAPI_SQL_COUNTER_ADD, values) : APR_SUCCESS;
 }
 
+/* What monitoring reads as a counter is added to the sum over all hours as well. */
+static apr_status_t write_both(capi_store_t *store, const tally_t *tally, const char *what,
+                               apr_int64_t n)
+{
+    static const apr_int64_t all_hours = 0;
+    const void *values[] = {&all_hours, &tally->destination, tally->sent_as, what, &n};
+    apr_status_t rv = write_count(store, tally, what, n);
+
+    return rv == APR_SUCCESS && n ? capi_db_run(NULL, store, CAPI_SQL_COUNTER_ADD, values) : rv;
+}
+
+static apr_status_t write_latency(capi_store_t *store, const tally_t *tally)
+{
+    apr_status_t rv = write_both(store, tally, "latency_seconds", tally->latency_sec);
+
+    for (int i = 0; i < CAPI_LATENCY_BUCKETS && rv == APR_SUCCESS; i++) {
+        if (tally->latency[i]) {
+            rv = write_both(store, tally, capi_latency_name(i, store->txn), tally->latency[i]);
+        }
+    }
+    return rv;
+}
+
 static apr_status_t write_tally(capi_store_t *store, const tally_t *tally)
 {
     apr_status_t rv = APR_SUCCESS;
 
     for (int i = 0; i < CAPI_OUTCOME_COUNT && rv == APR_SUCCESS; i++) {
-        rv = write_count(store, tally, outcome_names[i], tally->outcomes[i]);
+        rv = write_both(store, tally, outcome_names[i], tally->outcomes[i]);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = write_latency(store, tally);
     }
     for (int key = 0; key < CAPI_KEY_COUNT && rv == APR_SUCCESS; key++) {
         if (tally->keys[key]) {

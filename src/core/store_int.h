@@ -24,6 +24,7 @@ typedef enum {
     CAPI_SQL_META_ADD,
     CAPI_SQL_META_CHANGE,
     CAPI_SQL_NOTE_SET,
+    CAPI_SQL_NOTE_COUNT,
     CAPI_SQL_LAST_IDS,
     CAPI_SQL_DESTINATIONS,
     CAPI_SQL_DESTINATION_ADD,
@@ -219,6 +220,15 @@ void capi_count_keys(capi_store_t *store, apr_int64_t destination, const char *s
                      capi_keys_t keys, apr_time_t now);
 void capi_count_consent(capi_store_t *store, apr_int64_t destination, const char *sent_as,
                         const capi_ruling_t *ruling, apr_time_t now);
+/* How long a delivered event took since it happened. The bounds are those of a histogram, in
+ * seconds; the last bucket has none. */
+#define CAPI_LATENCY_BUCKETS 12
+extern const int capi_latency_bounds[CAPI_LATENCY_BUCKETS - 1];
+void capi_count_latency(capi_store_t *store, apr_int64_t destination, const char *sent_as,
+                        apr_int64_t event_time, apr_time_t now);
+/* What a bucket is called in the table. */
+const char *capi_latency_name(int bucket, apr_pool_t *p);
+
 apr_status_t capi_count_write(capi_store_t *store);
 
 /* --- visits (store_visit.c) --- */

@@ -244,6 +244,13 @@ apr_status_t capi_store_note(capi_store_t *store, const char *name, const char *
     return capi_db_run(NULL, store, CAPI_SQL_NOTE_SET, values);
 }
 
+apr_status_t capi_store_note_count(capi_store_t *store, const char *name)
+{
+    const void *values[] = {name};
+
+    return capi_db_run(NULL, store, CAPI_SQL_NOTE_COUNT, values);
+}
+
 apr_status_t capi_store_checkpoint(capi_store_t *store)
 {
     const char *is_busy = NULL;

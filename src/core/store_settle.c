@@ -121,6 +121,7 @@ static bool end_delivered(capi_store_t *store, const capi_outgoing_t *event, apr
     is_again = flight->is_again;
     capi_count(store, flight->dest->row.id, event->sent_as, CAPI_OUTCOME_DELIVERED, now);
     capi_count_keys(store, flight->dest->row.id, event->sent_as, event->keys, now);
+    capi_count_latency(store, flight->dest->row.id, event->sent_as, event->event_time, now);
     capi_count_consent(store, flight->dest->row.id, event->sent_as, &ruling, now);
     if (is_again) {
         capi_dest_lower(flight->dest, now, event->id);

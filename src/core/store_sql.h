@@ -89,9 +89,12 @@
     "CREATE TABLE used_ids (hash TEXT NOT NULL PRIMARY KEY, used_at BIGINT NOT NULL)"
 #define SQL_USED_IDS_AGE "CREATE INDEX used_ids_age ON used_ids (used_at)"
 
-/* hour: hours since 1970. what: an outcome (received, delivered, rejected, suppressed, duplicate,
- * merged, expired, unconfirmed, retried), key:<match key> of delivered events, or
- * consent:<state>:<signal>:<action> of events that were sent or withheld. */
+/* hour: hours since 1970; 0 is the sum since the store was made, of outcomes and latency, for
+ * counters that must never go down. what: an outcome (received, delivered, rejected, suppressed, duplicate,
+ * merged, expired, unconfirmed, retried), key:<match key> of delivered events,
+ * latency:<seconds> of those that took at most so long from event to delivery (each is in one of
+ * them), latency_seconds their sum, or consent:<state>:<signal>:<action> of events that were sent or
+ * withheld. */
 #define SQL_COUNTERS_TABLE                                                                         \
     "CREATE TABLE counters (hour BIGINT NOT NULL, destination INTEGER NOT NULL,"                   \
     " sent_as TEXT NOT NULL, what TEXT NOT NULL, n BIGINT NOT NULL,"                               \
@@ -118,6 +121,9 @@
 #define SQL_NOTE_SET                                                                               \
     "INSERT INTO notes (name, value) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value ="     \
     " excluded.value"
+#define SQL_NOTE_COUNT                                                                             \
+    "INSERT INTO notes (name, value) VALUES (%s, '1') ON CONFLICT (name) DO UPDATE SET value ="    \
+    " CAST(CAST(notes.value AS BIGINT) + 1 AS TEXT)"
 #define SQL_LAST_IDS                                                                               \
     "SELECT (SELECT COALESCE(MAX(id), 0) FROM events), (SELECT COALESCE(MAX(id), 0) FROM"          \
     " visits), (SELECT COALESCE(MAX(id), 0) FROM attempts), (SELECT COALESCE(MAX(id), 0) FROM"     \
@@ -301,6 +307,6 @@
     "DELETE FROM used_ids WHERE hash IN (SELECT hash FROM used_ids WHERE used_at < %lld ORDER"     \
     " BY used_at LIMIT %lld)"
 /* At most one hour of rows goes out of date in an hour. */
-#define SQL_OLD_COUNTERS "DELETE FROM counters WHERE hour < %lld"
+#define SQL_OLD_COUNTERS "DELETE FROM counters WHERE hour > 0 AND hour < %lld"
 
 #endif

@@ -17,6 +17,8 @@
 #include <apr_allocator.h>
 #include <apr_general.h>
 
+#include "notes.h"
+
 /* The shop comes first. */
 #define NICENESS 5
 
@@ -174,6 +176,9 @@ static bool prepare(capi_sender_t *sender)
         capi_log(CAPI_LOG_ERR, "PCAPI115: the store does not tell where events go: %s",
                  capi_store_error(sender->store));
         return false;
+    }
+    if (capi_store_note_count(sender->store, CAPI_NOTE_STARTS) != APR_SUCCESS) {
+        capi_store_failed(sender, "count its starts");
     }
     capi_tokens_wipe(sender->tokens, sender->config->account_count);
     return true;

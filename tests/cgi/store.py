@@ -101,6 +101,10 @@ class Store:
             "INSERT INTO counters VALUES (?, ?, ?, ?, ?) ON CONFLICT (hour, destination, sent_as,"
             " what) DO UPDATE SET n = n + excluded.n", (hour, destination, sent_as, what, n))
 
+    def total(self, destination, sent_as, what, n):
+        """The sum over all hours, which the sender keeps beside those of each hour."""
+        self.count(destination, sent_as, what, 0.1, n)
+
     def note(self, **notes):
         for name, value in notes.items():
             self.db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, str(value)))

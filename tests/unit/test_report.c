@@ -61,6 +61,72 @@ static void take_order(const char *id, apr_time_t now)
     take(envelope, now);
 }
 
+static void retain_all(apr_time_t now)
+{
+    bool more = true;
+
+    while (more) {
+        ck_assert_int_eq(capi_store_retain(store, 30, now, &more), APR_SUCCESS);
+    }
+}
+
+static json_int_t total_of(const json_t *totals, const char *outcome)
+{
+    const json_t *events = json_object_get(totals, "events");
+    size_t i;
+
+    for (i = 0; i < json_array_size(events); i++) {
+        const json_t *event = json_array_get(events, i);
+        if (strcmp(text_of(event, "outcome"), outcome) == 0) {
+            return number_of(event, "count");
+        }
+    }
+    return 0;
+}
+
+static const json_t *totals_now(void)
+{
+    json_t *model;
+
+    ck_assert_int_eq(capi_report_totals(&model, store, pool), APR_SUCCESS);
+    return model;
+}
+
+START_TEST(test_totals_never_go_down_and_time_from_event_to_delivery_is_counted)
+{
+    const json_t *latency;
+    const json_t *buckets;
+
+    take_order("quick", NOW);
+    deliver(claim(NOW + SEC(10)), NOW + SEC(12));
+    take_order("late", NOW + SEC(100));
+    deliver(claim(NOW + SEC(120)), NOW + SEC(100 + 4000));
+    retain_all(NOW + SEC(86400) * 500);
+    ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM counters WHERE hour > 0"), 0);
+    ck_assert_int_eq(total_of(totals_now(), "received"), 2);
+    ck_assert_int_eq(total_of(totals_now(), "delivered"), 2);
+    ck_assert_int_eq(total_of(totals_now(), "latency_seconds"), 0);
+    latency = json_array_get(json_object_get(totals_now(), "latency"), 0);
+    ck_assert_int_eq(number_of(latency, "sum"), 4012);
+    buckets = json_object_get(latency, "buckets");
+    ck_assert_int_eq(json_integer_value(json_array_get(json_array_get(buckets, 3), 0)), 10);
+    ck_assert_int_eq(json_integer_value(json_array_get(json_array_get(buckets, 3), 1)), 0);
+    ck_assert_int_eq(json_integer_value(json_array_get(json_array_get(buckets, 4), 1)), 1);
+    ck_assert_int_eq(json_integer_value(json_array_get(json_array_get(buckets, 8), 1)), 1);
+    ck_assert_int_eq(json_integer_value(json_array_get(json_array_get(buckets, 9), 1)), 2);
+    ck_assert(json_is_null(json_array_get(json_array_get(buckets, 11), 0)));
+}
+END_TEST
+
+START_TEST(test_starts_of_the_sender_are_counted)
+{
+    ck_assert_int_eq(number_of(json_object_get(status_at(NOW), "sender"), "starts"), 0);
+    ck_assert_int_eq(capi_store_note_count(store, CAPI_NOTE_STARTS), APR_SUCCESS);
+    ck_assert_int_eq(capi_store_note_count(store, CAPI_NOTE_STARTS), APR_SUCCESS);
+    ck_assert_int_eq(number_of(json_object_get(status_at(NOW), "sender"), "starts"), 2);
+}
+END_TEST
+
 START_TEST(test_event_is_queued_then_sending_then_delivered)
 {
     capi_batch_t *batch;
@@ -290,6 +356,8 @@ int main(void)
 {
     TCase *cases = unit_store_begin("report");
 
+    tcase_add_test(cases, test_totals_never_go_down_and_time_from_event_to_delivery_is_counted);
+    tcase_add_test(cases, test_starts_of_the_sender_are_counted);
     tcase_add_test(cases, test_event_is_queued_then_sending_then_delivered);
     tcase_add_test(cases, test_a_hold_of_the_account_is_a_state_of_its_events);
     tcase_add_test(cases, test_retries_are_told_attempt_by_attempt);

@@ -130,15 +130,18 @@ START_TEST(test_counters_are_apart_by_hour_and_written_by_commit_alone)
     take_one("e2", NOW, false);
     take_one("e3", NOW + SEC(3600), false);
     ck_assert_int_eq(counter("received"), 3);
-    ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM counters WHERE what = 'received'"), 2);
-    ck_assert_int_eq(sql_int("SELECT MAX(n) FROM counters WHERE what = 'received'"), 2);
+    ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM counters WHERE what = 'received' AND hour > 0"),
+                     2);
+    ck_assert_int_eq(sql_int("SELECT MAX(n) FROM counters WHERE what = 'received' AND hour > 0"),
+                     2);
     capi_store_begin(store);
     add_event(envelope, CAPI_SOURCE_RULE, "late", ADDRESS, "");
     capi_store_take(store, envelope, NOW + SEC(3599), &tally, pool);
     envelope->events[0].event_id = "later";
     capi_store_take(store, envelope, NOW + SEC(7200), &tally, pool);
     ck_assert_int_eq(capi_store_commit(store), APR_SUCCESS);
-    ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM counters WHERE what = 'received'"), 3);
+    ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM counters WHERE what = 'received' AND hour > 0"),
+                     3);
     capi_store_begin(store);
     add_event(envelope, CAPI_SOURCE_RULE, "e4", ADDRESS, "");
     capi_store_take(store, envelope, NOW, &tally, pool);

@@ -202,8 +202,8 @@ static inline apr_int64_t sql_int(const char *text)
 
 static inline apr_int64_t counter(const char *what)
 {
-    return sql_int(
-        apr_psprintf(pool, "SELECT COALESCE(SUM(n), 0) FROM counters WHERE what = '%s'", what));
+    return sql_int(apr_psprintf(
+        pool, "SELECT COALESCE(SUM(n), 0) FROM counters WHERE what = '%s' AND hour > 0", what));
 }
 
 /* True where the text is in no file of the store, its log included: erased is erased. */

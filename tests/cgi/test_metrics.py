@@ -1,0 +1,123 @@
+"""What monitoring reads: /metrics in both dialects, the samples in conf/monitoring, status.json."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from store import TOP
+
+SAMPLE = re.compile(r'^(?P<name>[a-z_0-9]+)(?P<labels>\{[^\n]*\})? (?P<value>[0-9.]+)$')
+SUFFIXES = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
+PROMTOOL = shutil.which("promtool")
+ALERTS = TOP / "conf/monitoring/alerts.yml"
+DASHBOARD = TOP / "conf/monitoring/grafana.json"
+
+
+def families(text, dialect="open"):
+    """Every sample stands below the declaration of its family, and each family in one piece."""
+    seen, found, kind, family = set(), {}, None, None
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            family = line.split()[2]
+            assert family not in seen and family not in found, line
+            seen.add(family)
+        elif line.startswith("# TYPE "):
+            assert line.split()[2] == family, line
+            kind = line.split()[3]
+        elif line != "# EOF":
+            sample = SAMPLE.match(line)
+            assert sample, line
+            suffixes = [""] if dialect == "plain" and kind == "counter" else SUFFIXES[kind]
+            assert sample["name"] in [family + suffix for suffix in suffixes], line
+            key = sample["name"] + (sample["labels"] or "")
+            assert key not in found, line
+            found[key] = float(sample["value"])
+    return found
+
+
+@pytest.fixture
+def filled(store):
+    shop, other = store.destination(), store.destination("7", held="the token is refused: renew it")
+    for account in (shop, other):
+        for name in ("checkout", "page_visit"):
+            store.total(account, name, "received", 10)
+            store.total(account, name, "delivered", 7)
+            store.total(account, name, "latency:5", 4)
+            store.total(account, name, "latency:3600", 2)
+            store.total(account, name, "latency:+Inf", 1)
+            store.total(account, name, "latency_seconds", 90000)
+    store.event(other, "w", state="queued", received=store.now - 300)
+    store.note(queue_size=1000, queue_used=20, queue_dropped_page=3, sender_starts=4)
+    return store
+
+
+def value_of(found, name, *labels):
+    values = [value for key, value in found.items()
+              if key.split("{")[0] == name and all(label in key for label in labels)]
+    assert len(values) == 1, (name, labels, values)
+    return values[0]
+
+
+def test_counters_histogram_and_holds_are_told_by_account_and_event(cgi, filled):
+    found = families(cgi("/metrics").text)
+    mine = ('account="549755885175"', 'event="checkout"')
+    assert value_of(found, "pinterest_capi_events_total", 'outcome="delivered"', *mine) == 7
+    assert value_of(found, "pinterest_capi_events_total", 'outcome="received"', *mine) == 10
+    assert value_of(found, "pinterest_capi_account_held", 'account="7"') == 1
+    assert value_of(found, "pinterest_capi_account_held", 'account="549755885175"') == 0
+    assert value_of(found, "pinterest_capi_account_oldest_waiting_seconds", 'account="7"') >= 300
+    assert value_of(found, "pinterest_capi_sender_starts_total") == 4
+    assert value_of(found, "pinterest_capi_queue_dropped_total", 'kind="page"') == 3
+    bucket = "pinterest_capi_delivery_latency_seconds_bucket"
+    counts = [value_of(found, bucket, 'account="7"', f'le="{le}"')
+              for le in ("1.0", "5.0", "900.0", "3600.0", "86400.0", "+Inf")]
+    assert counts == [0, 8, 8, 12, 12, 14]
+    assert value_of(found, "pinterest_capi_delivery_latency_seconds_count", 'account="7"') == 14
+    assert value_of(found, "pinterest_capi_delivery_latency_seconds_sum", 'account="7"') == 180000
+
+
+def test_the_older_text_format_is_there_for_who_accepts_nothing_else(cgi, filled):
+    plain = cgi("/metrics", HTTP_ACCEPT="text/plain;version=0.0.4")
+    assert plain.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    both = cgi("/metrics", HTTP_ACCEPT="application/openmetrics-text;version=1.0.0,text/plain;q=.5")
+    assert both.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert both.headers["Vary"] == "Accept"
+    assert "# EOF" not in plain.text and both.text.endswith("# EOF\n")
+    assert set(families(plain.text, "plain")) == set(families(both.text))
+
+
+@pytest.mark.skipif(not PROMTOOL, reason="promtool is not installed")
+def test_promtool_finds_nothing_to_say(cgi, filled):
+    text = cgi("/metrics", HTTP_ACCEPT="text/plain").body
+    done = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = subprocess.run([PROMTOOL, "check", "rules", ALERTS], capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", [ALERTS, DASHBOARD], ids=lambda file: file.name)
+def test_samples_ask_for_nothing_that_metrics_does_not_have(cgi, filled, file):
+    known = {key.split("{")[0] for key in families(cgi("/metrics").text)}
+    text = file.read_text()
+    asked = set(re.findall(r"\bpinterest_capi_[a-z_0-9]+", text))
+    assert len(asked) > 5 and asked <= known
+    if file == DASHBOARD:
+        panels = json.loads(text)["panels"]
+        assert len({panel["id"] for panel in panels}) == len(panels) > 8
+
+
+def test_a_simple_monitor_sees_a_503_while_delivery_is_broken(cgi, store):
+    assert cgi("/status.json").status == 200
+    shop = store.destination(held="Pinterest refused the token: put a new one")
+    answer = cgi("/status.json")
+    assert answer.status == 503
+    assert answer.json["status"]["broken"] is True
+    assert answer.json["status"]["verdict"]["state"] == "held"
+    store.db.execute("UPDATE destinations SET held_since = NULL, held_reason = NULL")
+    assert cgi("/status.json").status == 200
+    store.event(shop, "w", state="queued")
+    stopped = cgi("/status.json")
+    assert stopped.status == 503 and stopped.json["status"]["verdict"]["state"] == "stopped"
