@@ -3,13 +3,14 @@
  * <script src="/pinterest-capi.js" defer data-tag="2612345678901" data-page></script>
  *
  * data-tag      the Tag's id: the Tag is loaded once consent is granted
- * data-page     tracks this page: a prerendered one when it is shown, an unanswered one on the grant
+ * data-page     tracks this page: a prerendered one once shown, an unanswered one on the grant
  * data-collect  the collect endpoint  (/api/tracklayer/pinterest-capi)
  * data-context  the context endpoint  (/api/cart/context)
  * data-names    "guide" or "pinterest": what checkout means
  *
  * pinterestCapi.track('add_to_cart', { value: 49.95, currency: 'EUR', content_ids: ['SKU-481'] })
- * pinterestCapi.consent(true|false)   the visitor's answer; consent(): the server may read it itself
+ * pinterestCapi.consent(true|false)   the visitor's answer
+ * pinterestCapi.consent()             the visitor has answered: the server reads how
  */
 (function () {
   'use strict';
@@ -167,7 +168,22 @@
 
   // --- the decision, which is the server's: Tag and API follow the same one ---
 
+  function write(yes) {
+    var secure = location.protocol === 'https:' ? '; Secure' : '';
+    document.cookie = 'pin_consent=v1.' + (yes ? 'g.' : 'd.') + Math.floor(Date.now() / 1000) +
+      '.client; Path=/; Max-Age=34128000; SameSite=Lax' + secure;
+  }
+
+  function forgetClick() {
+    var host = location.hostname.split('.');
+    document.cookie = '_epik=; Path=/; Max-Age=0';
+    for (; host.length > 1; host.shift()) {
+      document.cookie = '_epik=; Path=/; Max-Age=0; Domain=' + host.join('.');
+    }
+  }
+
   function decide(state) {
+    if (state === false || (granted && state === null)) { forgetClick(); }
     var isNews = granted !== state;
     granted = state;
     if (isNews && state !== undefined) { tellTag(); }
@@ -198,21 +214,8 @@
     return ask(undefined, {}, visit);
   }
 
-  function write(yes) {
-    var secure = location.protocol === 'https:' ? '; Secure' : '';
-    document.cookie = 'pin_consent=v1.' + (yes ? 'g.' : 'd.') + Math.floor(Date.now() / 1000) +
-      '.client; Path=/; Max-Age=34128000; SameSite=Lax' + secure;
-  }
-
-  function forgetClick() {
-    var host = location.hostname.split('.');
-    document.cookie = '_epik=; Path=/; Max-Age=0';
-    for (; host.length > 1; host.shift()) {
-      document.cookie = '_epik=; Path=/; Max-Age=0; Domain=' + host.join('.');
-    }
-  }
-
-  // Consent managers call this on every page: the same word again keeps its date.
+  // Consent managers call this on every page: the same word again keeps its date. The server hears
+  // of it after the page's own question, and remembers it for what still waits there.
   function consent(word) {
     var yes = word === undefined ? word : !!word, mine = ++words;
     if (yes !== undefined && cookie('pin_consent').slice(0, 5) !== (yes ? 'v1.g.' : 'v1.d.')) {
@@ -220,7 +223,6 @@
       write(yes);
     }
     if (yes === false) {
-      forgetClick();
       decide(false);
     } else if (!granted) {
       granted = undefined;
@@ -229,8 +231,8 @@
       if (mine !== words || (yes && granted)) { return; }
       if (yes) { write(yes); } // the same word of long ago may have expired
       return ask(yes, {
-        method: 'POST', body: JSON.stringify({ epik: yes === false ? undefined : epik() || undefined }),
-        headers: { 'Content-Type': 'application/json' }
+        method: 'POST', headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(yes === false ? {} : { epik: epik() })
       });
     });
   }

@@ -80,8 +80,8 @@ class Shop(Httpd):
 
     def page(self, path, client=PAGE, head="", body=""):
         """A page with the client on it, written anew."""
-        self.write(path.lstrip("/"), f"<!doctype html><title>{path}</title>{head}"
-                   f'<script src="/pinterest-capi.js" defer {client}></script>{body}')
+        self.write(path.lstrip("/"), f"<!doctype html><meta charset=utf-8><title>{path}</title>"
+                   f'{head}<script src="/pinterest-capi.js" defer {client}></script>{body}')
         return path
 
     def visit(self, path):
