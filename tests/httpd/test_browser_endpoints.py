@@ -1,6 +1,7 @@
 """What strangers may do at the endpoints of the browser: how much, from where, and the client."""
 
 import gzip
+import time
 
 import pytest
 
@@ -97,3 +98,19 @@ def test_the_client_is_served_small_and_cacheable(make_httpd, api):
     assert again.status == 304 and again.body == b""
     assert httpd.post("/client.js", "x").status == 405
     assert httpd.sql("SELECT 1 FROM events") == []
+
+
+@pytest.mark.parametrize("action,said", [("suppress", None), ("limited", "limited"),
+                                         ("strip em ph", "strip")])
+def test_context_tells_the_page_where_a_denied_event_is_not_withheld(make_httpd, api, action, said):
+    httpd = make_httpd(api=api, conf=f"{CONF}PinterestCapiOnDenied {action}\n"
+                                     "PinterestCapiConsentSignal auto\n")
+    granted, denied = ({"Cookie": f"pin_consent=v1.{letter}.{int(time.time())}.test"}
+                       for letter in "gd")
+    known = httpd.get("/context", granted).json()
+    assert set(known) == {"epik", "consent", "event_id"} and known["consent"] == "granted"
+    known = httpd.get("/context", denied).json()
+    assert known["consent"] == "denied"
+    assert known.get("on_denied") == said
+    assert ("on_denied" in known) == (said is not None)
+    assert httpd.post("/context", {}, denied).json().get("on_denied") == said
