@@ -148,11 +148,16 @@ static void look_at_token(const capi_sender_account_t *account, server_rec *s)
     }
 }
 
+/* `text` is NULL where a path in the configuration is not UTF-8. */
 static int write_config(const char *text)
 {
     const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-    size_t left = strlen(text);
-    int fd = memfd_create("pinterest-capi", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    size_t left = text ? strlen(text) : 0;
+    int fd = text ? memfd_create("pinterest-capi", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+
+    if (!text) {
+        errno = EILSEQ;
+    }
 
     while (fd >= 0 && left > 0) {
         ssize_t done = write(fd, text, left);

@@ -398,3 +398,18 @@ SetHandler pinterest-capi-collect
         assert httpd.post("/collect", {"event_name": "add_to_cart", "event_id": "e"}).status == 200
         httpd.stop()
         assert [r["event_id"] for r in httpd.sql("SELECT event_id FROM events")] == ["e"]
+
+
+def test_a_path_that_is_not_utf8_is_an_error_and_no_crash(make_httpd):
+    httpd = make_httpd(start=False)
+    odd = httpd.root / "tok\udcffen"
+    odd.write_text("pina_TOKEN\n")
+    odd.chmod(0o600)
+    httpd.configure()
+    text = httpd.conf_file.read_bytes().replace(os.fsencode(httpd.token_file), os.fsencode(odd))
+    httpd.conf_file.write_bytes(text)
+    httpd.expect("PCAPI052", "AH00016", "AH00020")
+    httpd.httpd("-k", "start")
+    httpd.wait_log("PCAPI052")
+    wait_for(lambda: not httpd.family(), "httpd to end by itself")
+    assert "AH00016" in httpd.log_text() or "Configuration Failed" in httpd.log_text()
