@@ -112,6 +112,10 @@ apr_status_t capi_store_claim(capi_batch_t **batch, capi_store_t *store,
 apr_status_t capi_store_attempt(apr_int64_t *request, capi_store_t *store, apr_int64_t destination,
                                 const capi_outgoing_t *events, int count, apr_time_t now);
 
+/* True where somebody denied one of these since they were claimed: give them back, and claim anew. */
+bool capi_store_is_denied_since(const capi_store_t *store, const capi_outgoing_t *events,
+                                int count);
+
 /* What came of an attempt: HTTP status (0: no answer), x-pinterest-rid, error in words. */
 apr_status_t capi_store_attempt_end(capi_store_t *store, apr_int64_t request, int http_status,
                                     const char *request_id, const char *error, apr_time_t now);

@@ -47,8 +47,24 @@ apr_status_t capi_note_denial(capi_store_t *store, apr_int64_t event, const char
                               const char *on_denied)
 {
     const void *values[] = {signal ? signal : "none", capi_rule_kept(on_denied), &event};
+    capi_flight_t *flight = capi_flight_of(store, event);
 
+    if (flight) {
+        flight->is_denied = true;
+    }
     return capi_db_run(NULL, store, CAPI_SQL_OUTBOX_DENIED, values);
+}
+
+bool capi_store_is_denied_since(const capi_store_t *store, const capi_outgoing_t *events, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const capi_flight_t *flight = capi_flight_of(store, events[i].id);
+
+        if (flight && flight->is_denied) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A row of SQL_OUTBOX_OF_VISIT. What a context completes has the context's rule. */

@@ -150,8 +150,9 @@ struct capi_flight_t {
     apr_int64_t event;
     capi_dest_t *dest;
     apr_time_t due;
-    int source;    /* the strongest when it was claimed */
-    bool is_again; /* a stronger source spoke since, of one that only a browser had: send again */
+    int source;     /* the strongest when it was claimed */
+    bool is_again;  /* a stronger source spoke since, of one that only a browser had: send again */
+    bool is_denied; /* somebody denied since: no part of its batch goes without another claim */
     capi_flight_t *next;
 };
 

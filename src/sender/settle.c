@@ -188,6 +188,22 @@ static void log_answer(const capi_slot_t *slot, const capi_answer_t *answer)
              answer->http_status, answer->request_id ? answer->request_id : "-");
 }
 
+/* What is left of a refused batch was composed before its first request. */
+static bool is_denied_since(const capi_sender_t *sender, const capi_slot_t *slot)
+{
+    int i;
+
+    for (i = 0; slot->refused_at && i < slot->halving.ranges->nelts; i++) {
+        capi_range_t range = APR_ARRAY_IDX(slot->halving.ranges, i, capi_range_t);
+
+        if (capi_store_is_denied_since(sender->store, slot->batch->events + range.start,
+                                       range.count)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void capi_settle_judge(capi_sender_t *sender, capi_slot_t *slot)
 {
     capi_answer_t answer;
@@ -220,7 +236,8 @@ void capi_settle_judge(capi_sender_t *sender, capi_slot_t *slot)
     }
     slot->is_over = sender->phase != CAPI_RUN || !slot->refused_at ||
                     slot->verdict == CAPI_VERDICT_HOLD || slot->verdict == CAPI_VERDICT_WAIT ||
-                    slot->halving.ranges->nelts == 0 || capi_halving_is_hopeless(&slot->halving);
+                    slot->halving.ranges->nelts == 0 || capi_halving_is_hopeless(&slot->halving) ||
+                    is_denied_since(sender, slot);
     if (slot->is_over &&
         (slot->verdict == CAPI_VERDICT_RESULTS || slot->verdict == CAPI_VERDICT_REFUSED)) {
         judge_suspects(slot, answer.http_status);

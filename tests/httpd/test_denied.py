@@ -4,6 +4,7 @@ record, and that of a denied visitor nothing stays anywhere."""
 import hashlib
 import itertools
 import json
+import signal
 
 import pytest
 
@@ -191,7 +192,8 @@ def open_shop(make_httpd, api, rule="suppress", extra=""):
 PinterestCapiConsentDefault denied
 PinterestCapiOnDenied {rule}
 {extra}""")
-    httpd.write("say.php", SAY)
+    for name in ("rule.php", "say.php"):
+        httpd.write(name, SAY)
     return httpd
 
 
@@ -251,6 +253,53 @@ def test_a_denial_before_the_purchases_retry(make_httpd, api, deny, rule):
     assert found_anywhere(httpd, person.planted()) == []
     (visit,) = httpd.sql("SELECT * FROM visits WHERE consent = 2")
     assert not [visit[k] for k in ("click_id", "address", "agent", "user_data") if visit[k]]
+
+
+def test_what_is_left_of_a_refused_batch_does_not_go_with_one_who_denied_since(make_httpd, api):
+    httpd = open_shop(make_httpd, api, extra="PinterestCapiFlush 2 3")
+    httpd.expect(r"pinterest_capi:(warn|error)")
+    denied, other = Person(16), Person(17)
+    api.behave({"status": 400, "delay": 2})
+    shopper = shopper_of(httpd, denied, "yes")
+    shopper.post("/say.php", purchase(denied))
+    shopper_of(httpd, other, "yes").post("/say.php", purchase(other))
+    wait_for(lambda: httpd.sql("SELECT 1 FROM attempts WHERE events = 2 AND finished_at IS NULL"),
+             "the batch to be on its way")
+    deny_by_session(httpd, shopper)
+    wait_for(lambda: httpd.sql("SELECT 1 FROM visits WHERE consent = 2"), "the denial")
+    assert httpd.sql("SELECT 1 FROM attempts WHERE finished_at IS NULL"), "the answer was too quick"
+    (event,) = api.wait(1)
+    assert event["event_id"] == other.id
+    wait_erased(httpd)
+    assert [r for r in api.requests[1:] if denied.id in str(r)] == []
+    assert found_anywhere(httpd, denied.planted()) == []
+
+
+def test_the_queue_never_holds_what_is_denied_for_sure(make_httpd, api):
+    httpd = open_shop(make_httpd, api)
+    (sender,) = wait_for(httpd.senders, "the sender")
+    httpd.kill(sender, signal.SIGSTOP)
+    try:
+        cases = [(state, source) for state in ("denied", "unanswered")
+                 for source in ("rule", "header", "browser")]
+        people = [Person(20 + n) for n in range(len(cases))]
+        for (state, source), person in zip(cases, people):
+            say(httpd, source, state, "EU", person)
+        granted = Person(30)
+        say(httpd, "header", "granted", "EU", granted)
+        queued = b"".join(path.read_bytes() for path in httpd.run.glob("queue.*"))
+        assert all(person.id.encode() in queued for person in people)
+        leaked = [(case, value) for case, person in zip(cases, people)
+                  for value in person.planted() if value.encode() in queued]
+        assert leaked == []
+        # the search finds what is there
+        assert sha(granted.email).encode() in queued and granted.click_id.encode() in queued
+    finally:
+        httpd.kill(sender, signal.SIGCONT)
+    (event,) = api.wait(1)
+    assert event["event_id"] == granted.id
+    wait_erased(httpd)
+    assert found_anywhere(httpd, granted.planted()) == []
 
 
 def test_an_event_nobody_answered_for_is_sent_when_said_again_with_a_grant(make_httpd, api):

@@ -313,7 +313,9 @@ START_TEST(test_denial_said_while_the_event_is_on_its_way_stops_its_retry)
     batch = claim(NOW + SEC(10));
     denial->session_key = NULL;
     add_event(denial, CAPI_SOURCE_BACKEND, "o1", "", "")->consent = CAPI_CONSENT_DENIED;
+    ck_assert(!capi_store_is_denied_since(store, batch->events, batch->count));
     take(denial, NOW + SEC(10));
+    ck_assert(capi_store_is_denied_since(store, batch->events, batch->count));
     postpone(batch, NOW + SEC(20), NOW + SEC(11));
     ck_assert_int_eq(claim(NOW + SEC(20))->count, 0);
     assert_erased();
