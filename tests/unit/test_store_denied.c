@@ -220,15 +220,20 @@ START_TEST(test_denial_by_a_bound_key_withdraws_the_visits_events)
 }
 END_TEST
 
+static const struct {
+    bool comes_first;
+    const char *signal; /* an answer is noted on what waits, a default is met at the claim */
+} contexts[] = {{true, "gpc"}, {false, "gpc"}, {true, "default"}, {false, "default"}};
+
 START_TEST(test_detached_event_takes_the_rule_of_its_context)
 {
-    bool comes_first = _i == 0;
+    bool comes_first = contexts[_i].comes_first;
     capi_envelope_t *context = ruled_at(NOW + SEC(comes_first ? 0 : 2), "limited");
     capi_envelope_t *webhook = ruled_at(NOW + SEC(1), "suppress");
     capi_envelope_event_t *event;
     capi_batch_t *batch;
 
-    set_consent(context, CAPI_CONSENT_DENIED, "gpc");
+    set_consent(context, CAPI_CONSENT_DENIED, contexts[_i].signal);
     add_bind(context, KEY_BIND, true);
     webhook->session_key = NULL;
     set_consent(webhook, CAPI_CONSENT_GRANTED, "default");
@@ -247,7 +252,25 @@ START_TEST(test_detached_event_takes_the_rule_of_its_context)
     ck_assert_ptr_nonnull(strstr(batch->events[0].text, "LDP"));
     deliver(batch, NOW + SEC(12));
     ck_assert_str_eq(sql("SELECT on_denied FROM events"), "limited");
-    ck_assert_str_eq(sql("SELECT consent_signal FROM events"), "gpc");
+    ck_assert_str_eq(sql("SELECT consent_signal FROM events"), contexts[_i].signal);
+}
+END_TEST
+
+START_TEST(test_context_has_the_rule_of_the_place_where_it_was_denied)
+{
+    capi_envelope_t *context = ruled_at(NOW, "suppress");
+    capi_envelope_t *webhook = ruled_at(NOW + SEC(2), "suppress");
+    capi_envelope_event_t *event;
+
+    add_bind(context, KEY_BIND, true);
+    take(context, NOW);
+    deny_session(NOW + SEC(1), "limited");
+    webhook->session_key = NULL;
+    event = add_event(webhook, CAPI_SOURCE_BACKEND, "o1", BOTH, "");
+    event->context = KEY_BIND;
+    event->is_detached = true;
+    take(webhook, NOW + SEC(2));
+    ck_assert_int_eq(claim(NOW + SEC(12))->count, 1);
 }
 END_TEST
 
@@ -350,6 +373,15 @@ START_TEST(test_denied_event_said_again_with_a_grant_stays_withheld)
 }
 END_TEST
 
+START_TEST(test_withheld_event_said_again_without_an_answer_stays_withheld)
+{
+    take_event(NOW, "suppress", CAPI_CONSENT_DENIED, "default");
+    take_event(NOW + 1, "limited", CAPI_CONSENT_DENIED, "default");
+    ck_assert_int_eq(claim(NOW + SEC(60))->count, 0);
+    assert_erased();
+}
+END_TEST
+
 START_TEST(test_request_that_denies_is_denied_whatever_its_visit_said_later)
 {
     capi_envelope_t *slow = ruled_at(NOW, "suppress");
@@ -377,7 +409,9 @@ int main(void)
     tcase_add_test(cases, test_a_grant_after_the_denial_lifts_nothing);
     tcase_add_test(cases, test_denied_event_is_given_nothing_by_its_visit);
     tcase_add_test(cases, test_denial_by_a_bound_key_withdraws_the_visits_events);
-    tcase_add_loop_test(cases, test_detached_event_takes_the_rule_of_its_context, 0, 2);
+    tcase_add_loop_test(cases, test_detached_event_takes_the_rule_of_its_context, 0,
+                        sizeof(contexts) / sizeof(*contexts));
+    tcase_add_test(cases, test_context_has_the_rule_of_the_place_where_it_was_denied);
     tcase_add_test(cases, test_detached_event_of_a_suppressing_context_is_withheld);
     tcase_add_loop_test(cases, test_denial_in_any_layer_counts, 0,
                         sizeof(merges) / sizeof(*merges));
@@ -385,6 +419,7 @@ int main(void)
     tcase_add_loop_test(cases, test_unanswered_event_is_released_by_a_grant_while_it_waits_or_after,
                         0, 2);
     tcase_add_test(cases, test_denied_event_said_again_with_a_grant_stays_withheld);
+    tcase_add_test(cases, test_withheld_event_said_again_without_an_answer_stays_withheld);
     tcase_add_test(cases, test_request_that_denies_is_denied_whatever_its_visit_said_later);
     return unit_end("store_denied", cases);
 }
