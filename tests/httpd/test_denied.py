@@ -287,8 +287,13 @@ def test_the_queue_never_holds_what_is_denied_for_sure(make_httpd, api):
             say(httpd, source, state, "EU", person)
         granted = Person(30)
         say(httpd, "header", "granted", "EU", granted)
-        queued = b"".join(path.read_bytes() for path in httpd.run.glob("queue.*"))
-        assert all(person.id.encode() in queued for person in people)
+
+        def read_queue():
+            queued = b"".join(path.read_bytes() for path in httpd.run.glob("queue.*"))
+            everyone = [*people, granted]
+            return queued if all(one.id.encode() in queued for one in everyone) else None
+
+        queued = wait_for(read_queue, "all seven events in the queue")  # after their answers
         leaked = [(case, value) for case, person in zip(cases, people)
                   for value in person.planted() if value.encode() in queued]
         assert leaked == []
@@ -333,6 +338,7 @@ def test_what_php_said_for_the_visit_holds_for_its_next_request(make_httpd, api)
     shopper = Browser(httpd, person.address, person.agent)
     shopper.get("/say.php?session=1")
     shopper.post("/say.php?session=1", {"Consent": "granted"})
+    wait_for(lambda: httpd.sql("SELECT 1 FROM visits WHERE consent = 1"), "the grant")
     shopper.post(f"/say.php?session=1&epik={person.click_id}", purchase(person))
     (event,) = api.wait(1)
     assert event["user_data"] == person.user_data()
