@@ -27,19 +27,21 @@ static apr_status_t answer_page(const cgi_request_t *request, capi_store_t *stor
 {
     html_t *html = html_make(p);
     capi_filter_t week = {.account = request->filter.account};
-    json_t *status;
-    json_t *coverage;
-    json_t *deliveries;
-    apr_status_t rv = capi_report_status(&status, store, request->now, p);
+    page_models_t models;
+    apr_status_t rv = capi_report_status(&models.status, store, request->now, p);
 
     if (rv == APR_SUCCESS) {
-        rv = capi_report_coverage(&coverage, store, &week, request->now, p);
+        rv = capi_report_course(&models.course, store, request->period, request->filter.account,
+                                request->now, p);
     }
     if (rv == APR_SUCCESS) {
-        rv = capi_report_deliveries(&deliveries, store, &request->filter, p);
+        rv = capi_report_coverage(&models.coverage, store, &week, request->now, p);
     }
     if (rv == APR_SUCCESS) {
-        page_overview(html, request, status, coverage, deliveries);
+        rv = capi_report_deliveries(&models.deliveries, store, &request->filter, p);
+    }
+    if (rv == APR_SUCCESS) {
+        page_overview(html, request, &models);
         respond_html(request, 200, html);
     }
     return rv;

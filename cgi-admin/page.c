@@ -95,17 +95,18 @@ void page_sentence(html_t *html, const cgi_request_t *request, const char *title
     page_end(html, request);
 }
 
-void page_overview(html_t *html, const cgi_request_t *request, const json_t *status,
-                   const json_t *coverage, const json_t *deliveries)
+void page_overview(html_t *html, const cgi_request_t *request, const page_models_t *models)
 {
-    status = json_object_get(status, "status");
+    const json_t *status = json_object_get(models->status, "status");
+
     page_begin(html, request, "Conversions to Pinterest");
     section_verdict(html, status);
     section_totals(html, status);
+    section_course(html, request, models->course);
     section_health(html, status);
-    section_coverage(html, coverage);
+    section_coverage(html, models->coverage);
     section_consent(html, status);
-    section_deliveries(html, request, deliveries, coverage, status);
+    section_deliveries(html, request, models->deliveries, models->coverage, status);
     page_end(html, request);
 }
 

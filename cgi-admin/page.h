@@ -15,8 +15,14 @@ void page_sentence(html_t *html, const cgi_request_t *request, const char *title
                    const char *sentence);
 
 /* The page itself, from the models of report.h. */
-void page_overview(html_t *html, const cgi_request_t *request, const json_t *status,
-                   const json_t *coverage, const json_t *deliveries);
+typedef struct {
+    json_t *status;
+    json_t *troubles;
+    json_t *course;
+    json_t *coverage;
+    json_t *deliveries;
+} page_models_t;
+void page_overview(html_t *html, const cgi_request_t *request, const page_models_t *models);
 
 /* /deliveries/ID */
 void page_delivery(html_t *html, const cgi_request_t *request, const json_t *delivery);
@@ -25,6 +31,7 @@ void page_delivery(html_t *html, const cgi_request_t *request, const json_t *del
 void section_verdict(html_t *html, const json_t *status);
 void section_totals(html_t *html, const json_t *status);
 void section_health(html_t *html, const json_t *status);
+void section_course(html_t *html, const cgi_request_t *request, const json_t *course);
 void section_coverage(html_t *html, const json_t *coverage);
 void section_consent(html_t *html, const json_t *status);
 void section_deliveries(html_t *html, const cgi_request_t *request, const json_t *deliveries,

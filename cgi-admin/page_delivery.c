@@ -180,7 +180,7 @@ static void put_attempts(html_t *html, const json_t *attempts)
                        "its records have been cleared.</p></div></section>\n");
         return;
     }
-    html_raw(html, "<div class=\"scroll\" role=\"region\" aria-labelledby=\"attempts\" "
+    html_raw(html, "<div class=\"scroll\" role=\"group\" aria-labelledby=\"attempts\" "
                    "tabindex=\"0\"><table class=\"attempts\"><thead><tr>"
                    "<th scope=\"col\">No.</th><th scope=\"col\">Started</th>"
                    "<th scope=\"col\" class=\"number\">Took</th>"

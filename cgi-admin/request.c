@@ -191,6 +191,7 @@ cgi_request_t *cgi_request_read(apr_pool_t *p)
 {
     cgi_request_t *request = apr_pcalloc(p, sizeof(*request));
     const char *method = variable("REQUEST_METHOD");
+    const char *period = parameter("period", p);
 
     request->now = apr_time_now();
     request->is_head = strcmp(method, "HEAD") == 0;
@@ -200,6 +201,9 @@ cgi_request_t *cgi_request_read(apr_pool_t *p)
     request->slash = with_slash(p);
     request->revision = parameter("v", p);
     request->bad = read_filter(&request->filter, p);
+    if (period && !capi_report_period(&request->period, period) && !request->bad) {
+        request->bad = "Parameter period is none of 24h, 7d and 30d.";
+    }
     return request;
 }
 
@@ -232,5 +236,8 @@ const char *cgi_request_query(const cgi_request_t *request, apr_int64_t before, 
     add_number(&query, "until", filter->until, p);
     add_number(&query, "limit", filter->limit == CAPI_REPORT_LIMIT ? 0 : filter->limit, p);
     add_number(&query, "before", before, p);
+    if (request->period) {
+        add_parameter(&query, "period", capi_report_period_name(request->period), p);
+    }
     return query;
 }

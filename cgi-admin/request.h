@@ -31,6 +31,7 @@ typedef struct {
     const char *slash;    /* relative address with the slash, of ROUTE_NO_SLASH */
     const char *revision; /* parameter `v` of an asset; NULL if none */
     capi_filter_t filter; /* the parameters limit before state event_name q account since until */
+    int period;           /* of the chart, as capi_report_period has it */
     const char *bad;      /* what is wrong with a parameter, a sentence; NULL: nothing */
     const char *driver;   /* where the store is; NULL: the module did not say */
     const char *params;

@@ -49,7 +49,7 @@ void section_consent(html_t *html, const json_t *status)
                        "about it.</p></div></section>\n");
         return;
     }
-    html_raw(html, "<div class=\"scroll\" role=\"region\" aria-labelledby=\"consent\" "
+    html_raw(html, "<div class=\"scroll\" role=\"group\" aria-labelledby=\"consent\" "
                    "tabindex=\"0\"><table class=\"attempts\"><thead><tr>"
                    "<th scope=\"col\">Consent</th><th scope=\"col\">Decided by</th>"
                    "<th scope=\"col\">Then</th><th scope=\"col\" class=\"number\">Events</th>"

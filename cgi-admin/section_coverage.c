@@ -101,7 +101,7 @@ void section_coverage(html_t *html, const json_t *coverage)
                        "request.</p></div></section>\n");
         return;
     }
-    html_raw(html, "<div class=\"scroll\" role=\"region\" aria-labelledby=\"coverage\" "
+    html_raw(html, "<div class=\"scroll\" role=\"group\" aria-labelledby=\"coverage\" "
                    "tabindex=\"0\"><table class=\"matrix\">");
     put_head(html);
     html_raw(html, "<tbody>");

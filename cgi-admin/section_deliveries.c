@@ -69,7 +69,10 @@ static void put_moment(html_t *html, const char *label, const char *name, apr_in
 
 static bool is_filtered(const cgi_request_t *request, apr_pool_t *p)
 {
-    return *cgi_request_query(request, 0, p) != '\0';
+    cgi_request_t list = *request;
+
+    list.period = 0;
+    return *cgi_request_query(&list, 0, p) != '\0';
 }
 
 static void put_filters(html_t *html, const cgi_request_t *request, const json_t *coverage,
@@ -83,6 +86,10 @@ static void put_filters(html_t *html, const cgi_request_t *request, const json_t
                    "maxlength=\"256\" placeholder=\"event id, request id, error\" "
                    "autocomplete=\"off\" spellcheck=\"false\"");
     html_put(html, " value=\"%s\"></label>", request->filter.q);
+    if (request->period) {
+        html_put(html, "<input type=\"hidden\" name=\"period\" value=\"%s\">",
+                 capi_report_period_name(request->period));
+    }
     put_state_filter(html, request);
     put_choice(html, "Event", "event_name", json_object_get(coverage, "coverage"), "event_name",
                request->filter.event_name);

@@ -48,6 +48,15 @@ apr_status_t capi_report_coverage(json_t **model, capi_store_t *store, const cap
  * nothing goes out until somebody does something. */
 apr_status_t capi_report_status(json_t **model, capi_store_t *store, apr_time_t now, apr_pool_t *p);
 
+/* 24h, 7d or 30d as a number from 0, and back; false where a name is none. */
+bool capi_report_period(int *period, const char *name);
+const char *capi_report_period_name(int period);
+
+/* {"period", "bars": [{"since", "until", "delivered", "rejected", "suppressed", "unconfirmed",
+ * "expired"}]}, oldest first; the last bar is the one that runs. Account: NULL for all. */
+apr_status_t capi_report_course(json_t **model, capi_store_t *store, int period,
+                                const char *account, apr_time_t now, apr_pool_t *p);
+
 /* {"events": [{"account", "api_url", "test", "wire", "event_name", "outcome", "count"}], "latency":
  * [{"account", "api_url", "test", "wire", "buckets": [[seconds | null, count]], "sum"}]}: everything
  * since the store was made, so no number ever goes down. Buckets are cumulative. */

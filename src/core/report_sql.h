@@ -101,6 +101,15 @@
     " AND (%s IS NULL OR d.account = %s) AND (c.what = 'delivered' OR c.what >= 'key:' AND"        \
     " c.what < 'key;') GROUP BY c.sent_as, c.what LIMIT 20000"
 
+/* --- over time --- */
+
+/* Values: first hour, account twice. */
+#define REPORT_SQL_COURSE                                                                          \
+    "SELECT c.hour, c.what, SUM(c.n) FROM counters c CROSS JOIN destinations d"                    \
+    " WHERE d.id = c.destination AND c.hour >= %lld AND (%s IS NULL OR d.account = %s)"            \
+    " AND c.what IN ('delivered', 'rejected', 'suppressed', 'unconfirmed', 'expired')"             \
+    " GROUP BY c.hour, c.what LIMIT 10000"
+
 /* --- status --- */
 
 #define REPORT_SQL_DESTINATIONS                                                                    \
