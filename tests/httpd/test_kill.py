@@ -74,7 +74,7 @@ def test_kills_lose_nothing_that_was_acknowledged(make_httpd, api, mpm):
     for stream in streams:
         stream.start()
     kills = 0
-    while kills < KILLS // 2:
+    while kills < KILLS // 2 or sum(len(s.acknowledged) for s in streams) <= 100:
         time.sleep(random.uniform(0.02, 0.4))
         kind = random.choices(["sender", "worker", "parent", "all"], [10, 12, 2, 1])[0]
         if kind in ("parent", "all"):
@@ -92,7 +92,6 @@ def test_kills_lose_nothing_that_was_acknowledged(make_httpd, api, mpm):
         stream.halt.set()
         stream.join(10)
     said = {i for stream in streams for i in stream.acknowledged}
-    assert len(said) > 100
     wait_for(lambda: said <= {e["event_id"] for e in api.processed()},
              "every acknowledged event at the API", 90)
     seen = collections.Counter(e["event_id"] for e in api.processed())
