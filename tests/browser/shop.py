@@ -36,6 +36,10 @@ CustomLog access.log short
 <Location "/limited">
   PinterestCapiOnDenied limited
 </Location>
+# Pages that this server's module does not see, as from a CDN.
+<Location "/elsewhere">
+  PinterestCapi Off
+</Location>
 CacheRoot {root}/cache
 CacheEnable disk /cached
 CacheHeader on

@@ -168,6 +168,7 @@ def test_an_unanswered_page_is_tracked_on_the_grant_with_the_landing_click_id(sh
     wait_decision(shop, count=asked + 1)
     added = shop.track("add_to_cart", {"content_ids": ["SKU-481"]})
     shop.js("history.replaceState(null, '', '/landing.html')")
+    assert shop.js("return pinterestCapi.epik()") == EPIK
     assert shop.collected() == before and shop.tag() is None
     assert "_epik" not in shop.cookies()
     shop.js("pinterestCapi.consent(true)")
@@ -246,6 +247,19 @@ def test_the_last_of_two_quick_answers_counts(shop):
     assert shop.cookies()["pin_consent"].startswith("v1.d.")
     assert shop.tag()[-1] == ["setconsent", False]
     assert shop.delivered("/quick.html") == []
+
+
+def test_an_answer_from_before_a_refusal_does_not_undo_it(shop):
+    shop.write("refuse.js", "pinterestCapi.consent(false); pinterestCapi.track('lead', {})")
+    shop.page("/overtaken.html", head=STUB, body="<script src='/refuse.js' defer></script>")
+    shop.grant()
+    asked = len(shop.requests(CONTEXT))
+    shop.visit("/overtaken.html")
+    shop.wait_requests(CONTEXT, asked + 2)
+    shop.settle()
+    assert shop.requests(CONTEXT)[asked:] == ["GET 200", "POST 200"]
+    assert shop.tag() == [["setconsent", False]]
+    assert shop.delivered("/overtaken.html") == []
 
 
 def test_the_same_word_on_every_page_keeps_its_date(shop):
@@ -356,6 +370,14 @@ def test_the_click_id_comes_from_the_url_before_the_cookie(shop, chrome):
     chrome.add_cookie({"name": "_epik", "value": "no%20id", "path": "/"})
     shop.visit("/epik.html?epik=")
     assert shop.js("return pinterestCapi.epik()") is None
+
+
+def test_the_server_keeps_the_click_id_of_a_page_that_sends_no_referrer(shop):
+    path = shop.page("/elsewhere/silent.html", head='<meta name="referrer" content="no-referrer">')
+    shop.grant()
+    shop.visit(f"{path}?epik={EPIK}")
+    assert shop.wait_delivered(path)["user_data"]["click_id"] == EPIK
+    assert shop.cookies()["_epik"] == EPIK
 
 
 def test_a_headless_agent_is_a_bot_and_its_events_are_dropped(shop, chrome):
