@@ -19,6 +19,7 @@ static int reset_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr_pool_t 
 static void insert_filters(request_rec *r)
 {
     capi_visit_settle(r);
+    capi_body_insert(r);
     capi_response_insert(r);
 }
 
@@ -48,7 +49,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_translate_name(capi_visit_note_location, NULL, NULL, APR_HOOK_REALLY_FIRST);
     /* Sections are final, the CGI has not started: its environment is made here, behind mod_env. */
     ap_hook_fixups(capi_admin_fixups, NULL, NULL, APR_HOOK_LAST);
-    /* Expressions of every module may ask for query: and cookie:, so this must be there when the
+    /* Expressions of every module may ask for query: and the others, so this must be there when the
      * configuration is read. */
     ap_hook_expr_lookup(capi_expr_lookup, NULL, NULL, APR_HOOK_MIDDLE);
 
@@ -74,6 +75,7 @@ static void register_hooks(apr_pool_t *p)
     /* Optional: mod_status may not be there. */
     APR_OPTIONAL_HOOK(ap, status_hook, capi_status_hook, NULL, NULL, APR_HOOK_MIDDLE);
 
+    capi_body_register(p);
     capi_response_register(p);
 }
 

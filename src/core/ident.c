@@ -139,10 +139,26 @@ static apr_status_t read_random(unsigned char *bytes, apr_size_t count)
     return APR_SUCCESS;
 }
 
+/* The text of 16 bytes, with the bits of version and variant set (RFC 9562, section 4). */
+static void write_uuid(char *text, unsigned char bytes[16], unsigned char version)
+{
+    char hex[33];
+
+    bytes[6] = (unsigned char)((version << 4) | (bytes[6] & 0x0f));
+    bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3f));
+    write_hex(hex, bytes, 16);
+    for (int i = 0, at = 0; i < 32; i++) {
+        if (i == 8 || i == 12 || i == 16 || i == 20) {
+            text[at++] = '-';
+        }
+        text[at++] = hex[i];
+    }
+    text[CAPI_UUID_LEN] = '\0';
+}
+
 apr_status_t capi_uuid7(char *text, apr_time_t now)
 {
     unsigned char bytes[16];
-    char hex[33];
     uint64_t tick;
     apr_status_t rv = read_random(bytes + 8, 8);
 
@@ -153,19 +169,36 @@ apr_status_t capi_uuid7(char *text, apr_time_t now)
     for (int i = 0; i < 6; i++) {
         bytes[i] = (unsigned char)(tick >> (52 - 8 * i));
     }
-    bytes[6] = (unsigned char)(0x70 | ((tick >> 8) & 0x0f));
+    bytes[6] = (unsigned char)((tick >> 8) & 0x0f);
     bytes[7] = (unsigned char)tick;
-    bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3f));
-    write_hex(hex, bytes, sizeof(bytes));
-
-    for (int i = 0, at = 0; i < 32; i++) {
-        if (i == 8 || i == 12 || i == 16 || i == 20) {
-            text[at++] = '-';
-        }
-        text[at++] = hex[i];
-    }
-    text[CAPI_UUID_LEN] = '\0';
+    write_uuid(text, bytes, 7);
     return APR_SUCCESS;
+}
+
+apr_status_t capi_uuid4(char *text)
+{
+    unsigned char bytes[16];
+    apr_status_t rv = read_random(bytes, sizeof(bytes));
+
+    if (rv == APR_SUCCESS) {
+        write_uuid(text, bytes, 4);
+    }
+    return rv;
+}
+
+bool capi_is_uuid(const char *text, apr_size_t len)
+{
+    if (len != CAPI_UUID_LEN) {
+        return false;
+    }
+    for (apr_size_t i = 0; i < len; i++) {
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (is_dash ? text[i] != '-' : !apr_isxdigit(text[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static int hex_value(char c)

@@ -29,6 +29,12 @@ void capi_used_id_hash(char *hex, apr_int64_t destination, const char *name, con
  * `text` has room for CAPI_UUID_LEN + 1. Fails only where the system's random source does. */
 apr_status_t capi_uuid7(char *text, apr_time_t now);
 
+/* A new random UUID (version 4). `text` has room for CAPI_UUID_LEN + 1. */
+apr_status_t capi_uuid4(char *text);
+
+/* True for the 36 characters of a UUID, whatever its version. */
+bool capi_is_uuid(const char *text, apr_size_t len);
+
 /* Milliseconds since 1970 of a UUIDv7, or -1 where `text` is none. */
 apr_int64_t capi_uuid7_msec(const char *text);
 

@@ -97,18 +97,23 @@ static bool is_document(const capi_visit_t *visit, const request_rec *view)
                                       : apr_table_get(view->headers_out, "Content-Type"));
 }
 
+bool capi_rule_answer_counts(const request_rec *view)
+{
+    if (is_redirect(view->status)) {
+        return view->method_number == M_POST;
+    }
+    return view->status == HTTP_NOT_MODIFIED || ap_is_HTTP_SUCCESS(view->status);
+}
+
 bool capi_rule_may_fire(const capi_visit_t *visit, const request_rec *view, const char *sent_as)
 {
     bool is_search = strcmp(sent_as, "search") == 0;
     bool is_of_page =
         is_search || strcmp(sent_as, "page_visit") == 0 || strcmp(sent_as, "view_category") == 0;
 
-    if (is_redirect(view->status)) {
-        if (view->method_number != M_POST && !is_search && strcmp(sent_as, "add_to_cart") != 0) {
-            return false;
-        }
-    }
-    else if (view->status != HTTP_NOT_MODIFIED && !ap_is_HTTP_SUCCESS(view->status)) {
+    /* a search may lead straight to its only hit, a link may add to the cart */
+    if (!capi_rule_answer_counts(view) &&
+        !(is_redirect(view->status) && (is_search || strcmp(sent_as, "add_to_cart") == 0))) {
         return false;
     }
     return !is_of_page || is_document(visit, view);

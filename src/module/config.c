@@ -19,7 +19,8 @@ APLOG_USE_MODULE(pinterest_capi);
 #define DEFAULT_FLUSH_EVENTS   1000
 #define DEFAULT_FLUSH_SEC      1
 #define DEFAULT_MERGE_WINDOW   10
-#define DEFAULT_CONSENT_AGE    395    /* days: thirteen months, as IAB TCF has it */
+#define DEFAULT_CONSENT_AGE    395 /* days: thirteen months, as IAB TCF has it */
+#define DEFAULT_BODY_LIMIT     65536
 #define DEFAULT_MAX_AGE        604800 /* Pinterest takes web events up to seven days old */
 
 /* What this configuration knows as a whole. Made anew by pre_config, sealed by check_config. */
@@ -143,6 +144,7 @@ void *capi_merge_server_conf(apr_pool_t *p, void *outer_conf, void *inner_conf)
     conf->session_cookies = join(p, outer->session_cookies, inner->session_cookies);
     conf->collect_origins = join(p, outer->collect_origins, inner->collect_origins);
     conf->collect_limit = merge_int(outer->collect_limit, inner->collect_limit);
+    conf->visit_cookie = merge_text(outer->visit_cookie, inner->visit_cookie);
     conf->epik_cookie = merge_int(outer->epik_cookie, inner->epik_cookie);
     conf->epik_domain = merge_text(outer->epik_domain, inner->epik_domain);
     conf->epik_max_age = merge_int(outer->epik_max_age, inner->epik_max_age);
@@ -164,6 +166,7 @@ void *capi_create_dir_conf(apr_pool_t *p, char *path)
     conf->consent_default = CAPI_UNSET;
     conf->consent_max_age = CAPI_UNSET;
     conf->admin = CAPI_UNSET;
+    conf->body_limit = CAPI_UNSET;
     return conf;
 }
 
@@ -182,6 +185,11 @@ static bool is_same_signal(const void *a, const void *b)
 static bool is_same_rule(const void *a, const void *b)
 {
     return capi_rule_is_same(a, b);
+}
+
+static bool is_same_fact(const void *a, const void *b)
+{
+    return capi_fact_is_same(a, b);
 }
 
 static bool has_item(const apr_array_header_t *items, const void *item, same_item_fn *is_same)
@@ -239,8 +247,11 @@ void *capi_merge_dir_conf(apr_pool_t *p, void *outer_conf, void *inner_conf)
     conf->consent_max_age = merge_int(outer->consent_max_age, inner->consent_max_age);
     conf->on_denied = merge_text(outer->on_denied, inner->on_denied);
     conf->admin = merge_int(outer->admin, inner->admin);
+    conf->body_limit = merge_int(outer->body_limit, inner->body_limit);
     merge_list(&conf->signals, &outer->signals, &inner->signals, is_same_signal, p);
     merge_list(&conf->rules, &outer->rules, &inner->rules, is_same_rule, p);
+    merge_list(&conf->matches, &outer->matches, &inner->matches, is_same_fact, p);
+    merge_list(&conf->binds, &outer->binds, &inner->binds, is_same_fact, p);
     merge_list(&conf->collect_allow, &outer->collect_allow, &inner->collect_allow, is_same_name, p);
     merge_list(&conf->url_parameters, &outer->url_parameters, &inner->url_parameters, is_same_name,
                p);
@@ -449,6 +460,11 @@ int capi_conf_collect_limit(const capi_server_conf_t *conf)
     return conf->collect_limit == CAPI_UNSET ? DEFAULT_COLLECT_LIMIT : conf->collect_limit;
 }
 
+const char *capi_conf_visit_cookie(const capi_server_conf_t *conf)
+{
+    return conf->visit_cookie && *conf->visit_cookie ? conf->visit_cookie : NULL;
+}
+
 int capi_conf_epik_max_age(const capi_server_conf_t *conf)
 {
     return conf->epik_max_age == CAPI_UNSET ? DEFAULT_EPIK_MAX_AGE : conf->epik_max_age;
@@ -467,6 +483,11 @@ const apr_array_header_t *capi_conf_url_parameters(const capi_dir_conf_t *conf)
         return conf->url_parameters.items;
     }
     return conf->url_parameters.is_reset ? &none : whole.url_parameters;
+}
+
+apr_size_t capi_conf_body_limit(const capi_dir_conf_t *conf)
+{
+    return conf->body_limit == CAPI_UNSET ? DEFAULT_BODY_LIMIT : (apr_size_t)conf->body_limit;
 }
 
 bool capi_conf_has_env_signal(const capi_dir_conf_t *conf)

@@ -229,6 +229,38 @@ static const char *set_session_cookie(cmd_parms *cmd, void *dir, const char *nam
     return NULL;
 }
 
+/* A token (RFC 9110), which is what a cookie's name is. */
+static bool is_token(const char *name)
+{
+    return *name && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                 "!#$%&'*+-.^_`|~") == strlen(name);
+}
+
+static const char *set_visit_cookie(cmd_parms *cmd, void *dir, const char *name)
+{
+    (void)dir;
+    if (!is_token(name) || ap_cstr_casecmp(name, "On") == 0 || strchr(name, '*')) {
+        return capi_value_error(cmd, name,
+                                "is no cookie name: write Off, or a name like shop_visit");
+    }
+    if (ap_cstr_casecmp(name, "_epik") == 0) {
+        return capi_value_error(cmd, name, "is Pinterest's own cookie: write another name");
+    }
+    server_of(cmd)->visit_cookie = ap_cstr_casecmp(name, "Off") == 0 ? "" : name;
+    return NULL;
+}
+
+/* Larger bodies are nobody's order, and each is held in memory twice. */
+#define BODY_LIMIT_MAX 16777216
+
+static const char *set_body_limit(cmd_parms *cmd, void *dir, const char *bytes)
+{
+    capi_dir_conf_t *conf = dir;
+
+    capi_config_place(cmd, conf);
+    return capi_value_int(&conf->body_limit, cmd, bytes, 0, BODY_LIMIT_MAX);
+}
+
 static const char *set_epik_cookie(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     capi_server_conf_t *conf = server_of(cmd);
@@ -424,106 +456,6 @@ static const char *set_admin(cmd_parms *cmd, void *dir, const char *what)
     return NULL;
 }
 
-/* Adds to a list of this section; `none` where it is the first word empties what comes from outside. */
-static void add_item(capi_list_t *list, const void *item, apr_pool_t *p)
-{
-    if (!list->items) {
-        list->items = apr_array_make(p, 4, sizeof(const void *));
-    }
-    APR_ARRAY_PUSH(list->items, const void *) = item;
-}
-
-static bool take_none(capi_list_t *list, int *argc, char *const **argv)
-{
-    if (*argc < 1 || ap_cstr_casecmp(**argv, "none") != 0) {
-        return false;
-    }
-    list->is_reset = true;
-    list->items = NULL;
-    (*argc)--;
-    (*argv)++;
-    return true;
-}
-
-static const char *set_url_parameters(cmd_parms *cmd, void *dir, int argc, char *const argv[])
-{
-    capi_dir_conf_t *conf = dir;
-    bool is_emptied = take_none(&conf->url_parameters, &argc, &argv);
-    int i;
-
-    capi_config_place(cmd, conf);
-    if (argc < 1 && !is_emptied) {
-        return CAPI_DIR_URL_PARAMETERS ": name at least one parameter, or none";
-    }
-    for (i = 0; i < argc; i++) {
-        if (!*argv[i] || strpbrk(argv[i], "=&#? ")) {
-            return capi_value_error(cmd, argv[i],
-                                    "is no parameter name: write one like page, or utm_*");
-        }
-        add_item(&conf->url_parameters, argv[i], cmd->pool);
-    }
-    return NULL;
-}
-
-static const char *set_collect_allow(cmd_parms *cmd, void *dir, int argc, char *const argv[])
-{
-    capi_dir_conf_t *conf = dir;
-    bool is_emptied = take_none(&conf->collect_allow, &argc, &argv);
-    int i;
-
-    capi_config_place(cmd, conf);
-    if (argc < 1 && !is_emptied) {
-        return CAPI_DIR_COLLECT_ALLOW ": name at least one event, or all, or none";
-    }
-    for (i = 0; i < argc; i++) {
-        if (!capi_name_is_wellformed(argv[i])) {
-            return capi_value_error(cmd, argv[i],
-                                    "is no event name: write one like page_visit, or all");
-        }
-        add_item(&conf->collect_allow, ap_cstr_casecmp(argv[i], "all") == 0 ? "all" : argv[i],
-                 cmd->pool);
-    }
-    return NULL;
-}
-
-static const char *set_consent_signal(cmd_parms *cmd, void *dir, int argc, char *const argv[])
-{
-    capi_dir_conf_t *conf = dir;
-    bool is_emptied = take_none(&conf->signals, &argc, &argv);
-    const char *message = NULL;
-    capi_signal_line_t *line;
-
-    capi_config_place(cmd, conf);
-    if (argc < 1) {
-        return is_emptied ? NULL : CAPI_DIR_CONSENT_SIGNAL ": write a signal, for example auto";
-    }
-    line = capi_signal_line_make(&message, cmd, argc, argv);
-    if (!line) {
-        return message;
-    }
-    add_item(&conf->signals, line, cmd->pool);
-    return NULL;
-}
-
-static const char *set_event(cmd_parms *cmd, void *dir, int argc, char *const argv[])
-{
-    capi_dir_conf_t *conf = dir;
-    bool is_emptied = take_none(&conf->rules, &argc, &argv);
-    const char *message = NULL;
-    capi_rule_t *rule;
-
-    capi_config_place(cmd, conf);
-    if (argc < 1) {
-        return is_emptied ? NULL : CAPI_DIR_EVENT ": write NAME [KEY=EXPR]... [\"when=EXPR\"]";
-    }
-    rule = capi_rule_parse(&message, cmd, argc, argv);
-    if (!rule) {
-        return message;
-    }
-    add_item(&conf->rules, rule, cmd->pool);
-    return NULL;
-}
-
 /* A setter of httpd's table is one of several function types; AP_INIT_… names the right one. */
 #define S RSRC_CONF                 /* with GLOBAL_ONLY in the setter */
 #define V RSRC_CONF                 /* server and virtual host */
@@ -546,7 +478,7 @@ const command_rec capi_commands[] = {
     AP_INIT_TAKE2(CAPI_DIR_EVENT_NAME, set_event_name, NULL, V, "one more alias: FROM TO"),
     AP_INIT_TAKE1(CAPI_DIR_CONSENT_DEFAULT, set_consent_default, NULL, D,
                   "granted or denied, where nothing else speaks"),
-    AP_INIT_TAKE_ARGV(CAPI_DIR_CONSENT_SIGNAL, set_consent_signal, NULL, D,
+    AP_INIT_TAKE_ARGV(CAPI_DIR_CONSENT_SIGNAL, capi_set_consent_signal, NULL, D,
                       "a source of the consent decision: auto, cmp NAME, tcf, gpp, usprivacy, gpc, "
                       "cookie, env"),
     AP_INIT_TAKE1(CAPI_DIR_CONSENT_MAX_AGE, set_consent_max_age, NULL, D,
@@ -555,15 +487,22 @@ const command_rec capi_commands[] = {
                       "suppress (default), limited, or strip KEY..."),
     AP_INIT_TAKE12(CAPI_DIR_SESSION_COOKIE, set_session_cookie, NULL, V,
                    "a cookie that names a visit, and a regex for the part that counts"),
+    AP_INIT_TAKE1(CAPI_DIR_VISIT_COOKIE, set_visit_cookie, NULL, V,
+                  "Off (default), or the name of a visit cookie of our own"),
     AP_INIT_TAKE_ARGV(CAPI_DIR_EPIK_COOKIE, set_epik_cookie, NULL, V,
                       "On (default) or Off, domain=D, max-age=S"),
-    AP_INIT_TAKE_ARGV(CAPI_DIR_URL_PARAMETERS, set_url_parameters, NULL, D,
+    AP_INIT_TAKE_ARGV(CAPI_DIR_URL_PARAMETERS, capi_set_url_parameters, NULL, D,
                       "query parameters that stay in event_source_url"),
     AP_INIT_TAKE1(CAPI_DIR_COUNTRY, set_country, NULL, V, "country of national phone numbers"),
-    AP_INIT_TAKE_ARGV(CAPI_DIR_EVENT, set_event, NULL, D, "NAME [KEY=EXPR]... [\"when=EXPR\"]"),
+    AP_INIT_TAKE_ARGV(CAPI_DIR_EVENT, capi_set_event, NULL, D,
+                      "NAME [KEY=EXPR]... [\"when=EXPR\"]"),
+    AP_INIT_TAKE_ARGV(CAPI_DIR_MATCH, capi_set_match, NULL, D, "KEY EXPR [\"when=EXPR\"]"),
+    AP_INIT_TAKE_ARGV(CAPI_DIR_BIND, capi_set_bind, NULL, D, "EXPR [\"when=EXPR\"]"),
+    AP_INIT_TAKE1(CAPI_DIR_BODY_LIMIT, set_body_limit, NULL, D,
+                  "bytes of a body that are looked at (default 65536)"),
     AP_INIT_TAKE1(CAPI_DIR_BOTS, set_bots, NULL, V, "drop (default) or keep"),
     AP_INIT_TAKE1(CAPI_DIR_PREFETCH, set_prefetch, NULL, V, "count (default) or drop"),
-    AP_INIT_TAKE_ARGV(CAPI_DIR_COLLECT_ALLOW, set_collect_allow, NULL, D,
+    AP_INIT_TAKE_ARGV(CAPI_DIR_COLLECT_ALLOW, capi_set_collect_allow, NULL, D,
                       "events that browsers may send by themselves"),
     AP_INIT_ITERATE(CAPI_DIR_COLLECT_ORIGIN, set_collect_origin, NULL, V,
                     "other origins that may call collect and context"),

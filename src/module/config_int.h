@@ -52,6 +52,15 @@ bool capi_signal_line_is_same(const capi_signal_line_t *a, const capi_signal_lin
 const apr_array_header_t *capi_signal_line_signals(const capi_signal_line_t *line);
 const char *capi_signal_line_kind(const capi_signal_line_t *line);
 
+/* --- directives that add to lists (config_lists.c) --- */
+
+const char *capi_set_url_parameters(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+const char *capi_set_collect_allow(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+const char *capi_set_consent_signal(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+const char *capi_set_event(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+const char *capi_set_match(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+const char *capi_set_bind(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
+
 /* --- values of directives (config_values.c): NULL, or the message that stops configtest --- */
 
 const char *capi_value_error(cmd_parms *cmd, const char *value, const char *mend);

@@ -40,6 +40,8 @@ extern __attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA pint
 #define CAPI_DIR_EVENT           "PinterestCapiEvent"
 #define CAPI_DIR_BIND            "PinterestCapiBind"
 #define CAPI_DIR_MATCH           "PinterestCapiMatch"
+#define CAPI_DIR_BODY_LIMIT      "PinterestCapiBodyLimit"
+#define CAPI_DIR_VISIT_COOKIE    "PinterestCapiVisitCookie"
 #define CAPI_DIR_BOTS            "PinterestCapiBots"
 #define CAPI_DIR_PREFETCH        "PinterestCapiPrefetch"
 #define CAPI_DIR_COLLECT_ALLOW   "PinterestCapiCollectAllow"
@@ -100,6 +102,7 @@ typedef struct {
     apr_array_header_t *token_files;     /* capi_token_file_t */
     apr_table_t *event_names;            /* FROM → TO */
     apr_array_header_t *session_cookies; /* capi_session_cookie_t; NULL: the defaults */
+    const char *visit_cookie;            /* its name; "" where it is Off */
     int epik_cookie;
     const char *epik_domain;
     int epik_max_age;
@@ -110,6 +113,7 @@ typedef struct {
 } capi_server_conf_t;
 
 typedef struct capi_rule_t capi_rule_t;               /* rules.c */
+typedef struct capi_fact_t capi_fact_t;               /* facts.c */
 typedef struct capi_signal_line_t capi_signal_line_t; /* config_consent.c */
 
 /* A list of a section: `is_reset` where `none` came first, so that nothing is inherited. */
@@ -129,8 +133,10 @@ struct capi_dir_conf_t {
     int consent_max_age;                  /* days */
     const char *on_denied;                /* "suppress", "limited" or "strip KEY..." */
     int admin;                            /* 0 Off, 1 On, 2 Write */
+    int body_limit;                       /* bytes */
     capi_list_t signals;                  /* capi_signal_line_t * */
     capi_list_t rules;                    /* capi_rule_t * */
+    capi_list_t matches, binds;           /* capi_fact_t * */
     capi_list_t collect_allow;            /* const char *; read it with capi_conf_may_collect */
     capi_list_t url_parameters;           /* const char *; read it with capi_conf_url_parameters */
     bool is_by_uri;                       /* a section that looks at the URI: Location, If */
@@ -159,10 +165,14 @@ bool capi_conf_drops_bots(const capi_server_conf_t *conf);
 bool capi_conf_drops_prefetch(const capi_server_conf_t *conf);
 const apr_array_header_t *capi_conf_session_cookies(const capi_server_conf_t *conf);
 int capi_conf_collect_limit(const capi_server_conf_t *conf); /* events a minute and address */
+const char *capi_conf_visit_cookie(const capi_server_conf_t *conf); /* NULL: Off */
 bool capi_conf_sets_epik(const capi_server_conf_t *conf);
 int capi_conf_epik_max_age(const capi_server_conf_t *conf);
 capi_vocabulary_t capi_conf_vocabulary(const capi_dir_conf_t *conf);
 const apr_array_header_t *capi_conf_url_parameters(const capi_dir_conf_t *conf);
+
+/* Bytes of a body that are looked at. */
+apr_size_t capi_conf_body_limit(const capi_dir_conf_t *conf);
 
 /* True where a signal is an environment variable, which may be set while the request is served. */
 bool capi_conf_has_env_signal(const capi_dir_conf_t *conf);
@@ -196,13 +206,20 @@ typedef struct {
     const char *page_url; /* event_source_url, made when first asked for */
     const char *event_id; /* UUIDv7 of this request's page_visit */
     const char *click_id;
-    bool click_id_is_new;    /* came by query or Referer: the cookie is to be set again */
-    const char *session_key; /* keyed hash; NULL if none */
-    bool has_session_cookie; /* it came with the request, not by this response's Set-Cookie */
-    bool is_settled;         /* sections, consent and client are known (insert_filter ran) */
-    bool is_endpoint;        /* one of our handlers served it: no rules */
+    bool click_id_is_new;     /* came by query or Referer: the cookie is to be set again */
+    const char *session_key;  /* keyed hash; NULL if none */
+    bool has_session_cookie;  /* it came with the request, not by this response's Set-Cookie */
+    bool is_settled;          /* sections, consent and client are known (insert_filter ran) */
+    bool is_endpoint;         /* one of our handlers served it: no rules */
+    bool is_browser_endpoint; /* one that the shop's pages call */
     bool cookie_is_set;
-    capi_dir_conf_t *dir; /* of the sections that count */
+    const char *visit_id;    /* value of our visit cookie, NULL if none */
+    bool visit_id_is_new;    /* made for this visit: the cookie is to be set */
+    bool has_visit_cookie;   /* it came with the request */
+    bool knows_visit_cookie; /* visit_id was looked for */
+    bool visit_cookie_is_set;
+    struct capi_bodies_t *bodies; /* body.c; NULL where no rule reads any */
+    capi_dir_conf_t *dir;         /* of the sections that count */
     capi_server_conf_t *server;
     ap_conf_vector_t *location_config; /* per_dir_config of the URI as sent (translate_name) */
     capi_consent_t consent;
@@ -238,6 +255,13 @@ const char *capi_visit_page_url(capi_visit_t *visit);
  * sets; NULL if none. */
 const char *capi_visit_session_key(capi_visit_t *visit);
 
+/* Keyed hash of our own visit cookie, that of the request or one that is to be set; NULL if none. */
+const char *capi_visit_cookie_key(capi_visit_t *visit);
+
+/* True where our visit cookie is to be set with this visit's answer; makes its value. Only with a
+ * grant. */
+bool capi_visit_makes_cookie(capi_visit_t *visit);
+
 /* True where rule and browser events of this request do not count: a crawler, a library, HEAD, the
  * server's calls to itself, a prerender (PinterestCapiBots, PinterestCapiPrefetch). */
 bool capi_visit_is_uncounted(const capi_visit_t *visit);
@@ -267,7 +291,20 @@ void capi_response_register(apr_pool_t *p);
 void capi_response_insert(request_rec *r);       /* insert_filter, after capi_visit_settle */
 void capi_response_insert_error(request_rec *r); /* insert_error_filter */
 
-/* --- rules and expressions (rules.c, expressions.c) --- */
+/* --- copies of bodies that rules read (body.c; read them with body.h) --- */
+
+void capi_body_register(apr_pool_t *p);
+void capi_body_insert(request_rec *r); /* insert_filter, after capi_visit_settle */
+
+/* --- rules, facts and expressions (rules.c, facts.c, expressions.c) --- */
+
+/* What an expression reads besides headers. */
+#define CAPI_READS_BODY   1u
+#define CAPI_READS_ANSWER 2u
+
+/* While expressions are parsed: notes what they read in *reads. NULL ends it. Only where the
+ * configuration is read, which one thread does. */
+void capi_expr_watch(unsigned int *reads);
 
 /* Reads the words of PinterestCapiEvent into a rule; NULL with *message where they are none. Whether
  * the name is known depends on the whole configuration: capi_rule_check. */
@@ -283,7 +320,29 @@ const char *capi_rule_name(const capi_rule_t *rule);
 /* True where two lines say the same. */
 bool capi_rule_is_same(const capi_rule_t *a, const capi_rule_t *b);
 
-int capi_expr_lookup(ap_expr_lookup_parms *parms); /* expr_lookup hook: query:, cookie: */
+unsigned int capi_rule_reads(const capi_rule_t *rule);
+
+/* The words of PinterestCapiMatch and PinterestCapiBind; NULL with *message where they are wrong. */
+capi_fact_t *capi_match_parse(const char **message, cmd_parms *cmd, int argc, char *const argv[]);
+capi_fact_t *capi_bind_parse(const char **message, cmd_parms *cmd, int argc, char *const argv[]);
+bool capi_fact_is_same(const capi_fact_t *a, const capi_fact_t *b);
+unsigned int capi_fact_reads(const capi_fact_t *fact);
+
+/* Adds raw match keys that PinterestCapiMatch takes from this request and *matches (NULL, or an
+ * object) does not have under any name. */
+void capi_facts_match(json_t **matches, const capi_visit_t *visit, request_rec *view,
+                      apr_pool_t *p);
+
+#define CAPI_BIND_MAX 256
+
+/* Adds the keys of PinterestCapiBind: const char *. */
+void capi_facts_bind(apr_array_header_t *binds, const capi_visit_t *visit, request_rec *view,
+                     apr_pool_t *p);
+
+int capi_expr_lookup(ap_expr_lookup_parms *parms); /* expr_lookup hook: query:, form:, … */
+
+/* True where the answer says that something happened: 2xx, 304, or another 3xx to a POST. */
+bool capi_rule_answer_counts(const request_rec *view);
 
 /* True where an answer of this kind to this request may fire a rule for that event (conditions.c).
  * `view` is the request as rules see it. */

@@ -15,7 +15,7 @@ typedef struct {
     capi_visit_t *visit;
     request_rec *view; /* the request as the visitor sent it, with the final answer */
     apr_pool_t *pool;
-    json_t *said_match;         /* what PHP said, all objects in one; NULL if nothing */
+    json_t *said_match;         /* raw match keys, all in one object; NULL if none */
     json_t *user_data;          /* the same, hashed */
     apr_array_header_t *events; /* capi_envelope_event_t */
 } recording_t;
@@ -86,7 +86,7 @@ apr_status_t capi_record_push(server_rec *s, const capi_envelope_t *envelope, ui
     return rv;
 }
 
-/* --- what PHP said --- */
+/* --- match keys: PHP's word, and what rules take from the request --- */
 
 static void take_match(void *context, const json_t *value)
 {
@@ -114,6 +114,7 @@ static void read_match(recording_t *recording)
 
     capi_said_each(recording->visit, recording->visit->match_headers, CAPI_HEADER_MATCH, take_match,
                    recording);
+    capi_facts_match(&recording->said_match, recording->visit, recording->view, recording->pool);
     if (!recording->said_match) {
         return;
     }
@@ -125,10 +126,10 @@ static void read_match(recording_t *recording)
                                   apr_pool_cleanup_null);
     }
     if (left_out > 0) {
-        capi_said_complain(recording->visit, CAPI_HEADER_MATCH,
-                           apr_psprintf(recording->pool,
-                                        "%d of its values cannot be what their keys say",
-                                        left_out));
+        capi_said_complain(
+            recording->visit, recording->visit->match_headers ? CAPI_HEADER_MATCH : CAPI_DIR_MATCH,
+            apr_psprintf(recording->pool, "%d of its values cannot be what their keys say",
+                         left_out));
     }
 }
 
@@ -162,6 +163,16 @@ static void take_event(void *context, const json_t *value)
 
 /* --- rules --- */
 
+/* httpd traces what expressions evaluate to, and these read what people write: its traces end here,
+ * whatever LogLevel says. */
+static const struct ap_logconf *quiet_log(const request_rec *r)
+{
+    struct ap_logconf *log = apr_pcalloc(r->pool, sizeof(*log));
+
+    log->level = APLOG_R_IS_LEVEL(r, APLOG_WARNING) ? APLOG_WARNING : APLOG_ERR;
+    return log;
+}
+
 /* Rules speak of the request as the visitor sent it and of the final answer: a copy of the first
  * record that has both. */
 static request_rec *make_view(const capi_visit_t *visit, const request_rec *last)
@@ -177,6 +188,7 @@ static request_rec *make_view(const capi_visit_t *visit, const request_rec *last
     view->content_type = last->content_type;
     view->content_encoding = last->content_encoding;
     view->next = NULL;
+    view->log = quiet_log(view);
     if (last != visit->first) {
         view->subprocess_env =
             apr_table_overlay(view->pool, last->subprocess_env, view->subprocess_env);
@@ -201,9 +213,10 @@ static void add_rule_events(recording_t *recording)
 
 static void set_binds(capi_envelope_t *envelope, const recording_t *recording)
 {
-    const apr_array_header_t *said = capi_said_binds(recording->visit);
+    apr_array_header_t *said = capi_said_binds(recording->visit);
     int i;
 
+    capi_facts_bind(said, recording->visit, recording->view, recording->pool);
     envelope->binds =
         apr_pcalloc(recording->pool, sizeof(*envelope->binds) * (apr_size_t)(said->nelts + 1));
     for (i = 0; i < said->nelts; i++) {
@@ -223,7 +236,8 @@ static void forget_provider(capi_envelope_t *envelope, const capi_visit_t *visit
 {
     int i;
 
-    if (visit->has_session_cookie || visit->click_id || envelope->bind_count > 0) {
+    if (visit->has_session_cookie || visit->has_visit_cookie || visit->click_id ||
+        envelope->bind_count > 0) {
         return;
     }
     for (i = 0; i < envelope->event_count; i++) {
@@ -232,6 +246,7 @@ static void forget_provider(capi_envelope_t *envelope, const capi_visit_t *visit
         }
     }
     envelope->session_key = NULL;
+    envelope->visit_key = NULL;
     envelope->address = NULL;
     envelope->agent = NULL;
 }
@@ -252,13 +267,15 @@ static bool is_denial_to_tell(const capi_visit_t *visit)
 static bool says_something_new(const capi_envelope_t *envelope, const capi_visit_t *visit)
 {
     bool is_granted = envelope->consent.state == CAPI_CONSENT_GRANTED;
+    bool has_new_key = (envelope->session_key && !visit->has_session_cookie) ||
+                       (envelope->visit_key && !visit->has_visit_cookie);
 
     if (envelope->bind_count > 0) {
         return true;
     }
-    return envelope->session_key &&
-           (envelope->user_data || !visit->has_session_cookie || visit->consent_said ||
-            is_denial_to_tell(visit) || (is_granted && visit->click_id_is_new));
+    return (envelope->session_key || envelope->visit_key) &&
+           (envelope->user_data || has_new_key || visit->consent_said || is_denial_to_tell(visit) ||
+            (is_granted && visit->click_id_is_new));
 }
 
 static void push(recording_t *recording)
@@ -292,8 +309,9 @@ static void push(recording_t *recording)
 static bool is_silent(const capi_visit_t *visit, const request_rec *last)
 {
     return !visit->event_headers && !visit->match_headers && !visit->bind_headers &&
-           !visit->consent_said && !visit->dir->rules.items && !visit->click_id_is_new &&
-           !is_denial_to_tell(visit) && !apr_table_get(last->headers_out, "Set-Cookie") &&
+           !visit->consent_said && !visit->dir->rules.items && !visit->dir->matches.items &&
+           !visit->dir->binds.items && !visit->click_id_is_new && !is_denial_to_tell(visit) &&
+           !apr_table_get(last->headers_out, "Set-Cookie") &&
            !apr_table_get(last->err_headers_out, "Set-Cookie");
 }
 

@@ -14,6 +14,8 @@
 #define FILTER_TAKE   "PINTEREST_CAPI_TAKE"
 #define FILTER_FINISH "PINTEREST_CAPI_FINISH"
 
+#define VISIT_MAX_AGE 31536000 /* a year, as _epik */
+
 /* Behind CACHE_SAVE and CACHE_OUT (AP_FTYPE_CONTENT_SET + 1): what is set here, no cache of this
  * server keeps, and what a cache kept from before is still taken out. */
 #define BEHIND_CACHE ((ap_filter_type)(AP_FTYPE_CONTENT_SET + 2))
@@ -92,7 +94,7 @@ static apr_status_t take(ap_filter_t *f, apr_bucket_brigade *brigade)
     return ap_pass_brigade(f->next, brigade);
 }
 
-/* --- the cookie --- */
+/* --- the cookies --- */
 
 static bool sets_epik(const apr_table_t *headers)
 {
@@ -119,7 +121,7 @@ static bool wants_cookie(const capi_visit_t *visit, const request_rec *r)
            !sets_epik(r->err_headers_out);
 }
 
-static const char *cookie_text(const capi_visit_t *visit)
+static const char *epik_text(const capi_visit_t *visit)
 {
     const capi_server_conf_t *conf = visit->server;
     request_rec *r = visit->first;
@@ -128,6 +130,48 @@ static const char *cookie_text(const capi_visit_t *visit)
         r->pool, "_epik=%s; Path=/; Max-Age=%d; SameSite=Lax%s%s%s", visit->click_id,
         capi_conf_epik_max_age(conf), strcmp(ap_http_scheme(r), "https") == 0 ? "; Secure" : "",
         conf->epik_domain ? "; Domain=" : "", conf->epik_domain ? conf->epik_domain : "");
+}
+
+/* What a page loads besides data: their answers cross, and each would bring a cookie of its own. */
+static bool is_part_of_page(const capi_visit_t *visit, const request_rec *r)
+{
+    static const char *const parts[] = {"image/",
+                                        "font/",
+                                        "audio/",
+                                        "video/",
+                                        "text/css",
+                                        "text/javascript",
+                                        "application/javascript"};
+    const char *destination = apr_table_get(visit->first->headers_in, "Sec-Fetch-Dest");
+    apr_size_t i;
+
+    if (destination) {
+        return strcmp(destination, "document") != 0 && strcmp(destination, "iframe") != 0 &&
+               strcmp(destination, "empty") != 0;
+    }
+    for (i = 0; r->content_type && i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (ap_cstr_casecmpn(r->content_type, parts[i], strlen(parts[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool wants_visit_cookie(capi_visit_t *visit, const request_rec *r)
+{
+    return visit && visit->is_settled && !visit->visit_cookie_is_set &&
+           capi_conf_is_on(visit->dir) && !is_part_of_page(visit, r) &&
+           capi_visit_makes_cookie(visit);
+}
+
+/* The browser sends it on the way back from another site too (Lax), and shows it to no script. */
+static const char *visit_text(const capi_visit_t *visit)
+{
+    request_rec *r = visit->first;
+
+    return apr_psprintf(r->pool, "%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%s",
+                        capi_conf_visit_cookie(visit->server), visit->visit_id, VISIT_MAX_AGE,
+                        strcmp(ap_http_scheme(r), "https") == 0 ? "; Secure" : "");
 }
 
 typedef struct {
@@ -194,12 +238,19 @@ static apr_status_t finish(ap_filter_t *f, apr_bucket_brigade *brigade)
 {
     request_rec *r = f->r;
     capi_visit_t *visit = capi_visit_of(r);
+    bool is_private = false;
 
     /* only what a cache kept from a time without the module: its event is long over */
     take_headers(r, NULL);
     if (wants_cookie(visit, r)) {
-        visit->cookie_is_set = true;
-        apr_table_addn(r->headers_out, "Set-Cookie", cookie_text(visit));
+        visit->cookie_is_set = is_private = true;
+        apr_table_addn(r->headers_out, "Set-Cookie", epik_text(visit));
+    }
+    if (wants_visit_cookie(visit, r)) {
+        visit->visit_cookie_is_set = is_private = true;
+        apr_table_addn(r->headers_out, "Set-Cookie", visit_text(visit));
+    }
+    if (is_private) {
         make_private(r);
     }
     ap_remove_output_filter(f);

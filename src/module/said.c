@@ -13,7 +13,6 @@ APLOG_USE_MODULE(pinterest_capi);
  * value that cannot be read costs that value only, never the response. */
 
 #define PIECES_MAX 512 /* of one event: two megabytes in lines of 4 KiB */
-#define BIND_MAX   256
 
 /* --- log, without flooding it --- */
 
@@ -241,7 +240,17 @@ static bool is_bind(const char *text)
 {
     apr_size_t len = strlen(text);
 
-    return len > 0 && len <= BIND_MAX && capi_is_clean_text(text, len);
+    return len > 0 && len <= CAPI_BIND_MAX && capi_is_clean_text(text, len);
+}
+
+static char *trim(char *text)
+{
+    char *end = text + strlen(text);
+
+    while (end > text && apr_isspace(end[-1])) {
+        *--end = '\0';
+    }
+    return text + strspn(text, " \t");
 }
 
 apr_array_header_t *capi_said_binds(capi_visit_t *visit)
@@ -255,7 +264,7 @@ apr_array_header_t *capi_said_binds(capi_visit_t *visit)
         char *word;
 
         while ((word = apr_strtok(rest, ",", &rest)) != NULL) {
-            apr_collapse_spaces(word, word);
+            word = trim(word); /* blanks inside belong to the key, as they do to an order's id */
             if (is_bind(word)) {
                 APR_ARRAY_PUSH(binds, const char *) = word;
             }

@@ -248,7 +248,10 @@ void capi_visit_settle(request_rec *r)
         return;
     }
     if (r->handler && strncmp(r->handler, ENDPOINT_PREFIX, sizeof(ENDPOINT_PREFIX) - 1) == 0) {
+        const char *what = r->handler + sizeof(ENDPOINT_PREFIX) - 1;
+
         visit->is_endpoint = true;
+        visit->is_browser_endpoint = strcmp(what, "collect") == 0 || strcmp(what, "context") == 0;
     }
     export_variables(visit, r);
 }

@@ -137,6 +137,54 @@ const char *capi_visit_session_key(capi_visit_t *visit)
     return visit->session_key;
 }
 
+/* --- our own cookie --- */
+
+static void read_visit_cookie(capi_visit_t *visit)
+{
+    const char *name = capi_conf_visit_cookie(visit->server);
+    const char *header = apr_table_get(visit->first->headers_in, "Cookie");
+    const char *value;
+    apr_size_t len = 0;
+
+    visit->knows_visit_cookie = true;
+    value = name ? capi_cookie_raw(&len, header, name) : NULL;
+    if (value && capi_is_uuid(value, len)) {
+        visit->visit_id = apr_pstrmemdup(visit->first->pool, value, len);
+        visit->has_visit_cookie = true;
+    }
+}
+
+bool capi_visit_makes_cookie(capi_visit_t *visit)
+{
+    char id[CAPI_UUID_LEN + 1];
+
+    if (!visit->knows_visit_cookie) {
+        read_visit_cookie(visit);
+    }
+    if (visit->has_visit_cookie || !capi_conf_visit_cookie(visit->server) ||
+        visit->consent.state != CAPI_CONSENT_GRANTED ||
+        (visit->is_endpoint && !visit->is_browser_endpoint)) {
+        return false;
+    }
+    if (!visit->visit_id && capi_uuid4(id) == APR_SUCCESS) {
+        visit->visit_id = apr_pstrmemdup(visit->first->pool, id, CAPI_UUID_LEN);
+        visit->visit_id_is_new = true;
+    }
+    return visit->visit_id != NULL;
+}
+
+const char *capi_visit_cookie_key(capi_visit_t *visit)
+{
+    if (!visit->knows_visit_cookie) {
+        read_visit_cookie(visit);
+    }
+    /* an endpoint sends its envelope before its answer, which will carry the cookie */
+    if (visit->is_endpoint) {
+        capi_visit_makes_cookie(visit);
+    }
+    return visit->visit_id ? capi_visit_keyed_hash(visit, "visit", visit->visit_id) : NULL;
+}
+
 /* --- envelope and events --- */
 
 void capi_visit_event_rules(capi_event_rules_t *rules, const capi_visit_t *visit,
@@ -158,6 +206,7 @@ void capi_visit_envelope(capi_envelope_t *envelope, capi_visit_t *visit)
     envelope->received_at = apr_time_now();
     envelope->consent = visit->consent;
     envelope->session_key = capi_visit_session_key(visit);
+    envelope->visit_key = capi_visit_cookie_key(visit);
     if (visit->consent.state == CAPI_CONSENT_GRANTED) {
         envelope->click_id = visit->click_id;
         envelope->address = capi_visit_address(visit);
@@ -207,8 +256,9 @@ static const char *foreign_context(capi_visit_t *visit, const capi_event_t *even
         return NULL;
     }
     capi_visit_session_key(visit);
-    is_shoppers =
-        source != CAPI_SOURCE_BACKEND && (visit->has_session_cookie || visit->click_id != NULL);
+    capi_visit_cookie_key(visit);
+    is_shoppers = source != CAPI_SOURCE_BACKEND &&
+                  (visit->has_session_cookie || visit->has_visit_cookie || visit->click_id);
     return is_shoppers ? NULL
                        : capi_visit_keyed_hash(
                              visit, "bind",
