@@ -11,6 +11,8 @@
 
 #include "metrics.h"
 #include "page.h"
+#include "report_troubles.h"
+#include "shell.h"
 
 #define BODY_READ_MAX (1024 * 1024L)
 
@@ -30,6 +32,9 @@ static apr_status_t answer_page(const cgi_request_t *request, capi_store_t *stor
     page_models_t models;
     apr_status_t rv = capi_report_status(&models.status, store, request->now, p);
 
+    if (rv == APR_SUCCESS) {
+        rv = capi_report_troubles(&models.troubles, store, models.status, request->now, p);
+    }
     if (rv == APR_SUCCESS) {
         rv = capi_report_course(&models.course, store, request->period, request->filter.account,
                                 request->now, p);
@@ -190,16 +195,22 @@ static void answer(const cgi_request_t *request, apr_pool_t *p)
     }
 }
 
-int main(void)
+int main(int argc, const char *const argv[])
 {
+    int end = EXIT_SUCCESS;
     apr_pool_t *pool;
 
     if (apr_initialize() || apr_pool_create(&pool, NULL)) {
         fputs("PCAPI202: admin page: the Apache Portable Runtime does not start.\n", stderr);
         return EXIT_FAILURE;
     }
-    answer(cgi_request_read(pool), pool);
+    if (shell_is_asked()) {
+        end = shell_run(argc, argv, pool);
+    }
+    else {
+        answer(cgi_request_read(pool), pool);
+    }
     apr_pool_destroy(pool);
     apr_terminate();
-    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return fflush(stdout) == 0 ? end : EXIT_FAILURE;
 }

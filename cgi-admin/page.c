@@ -31,6 +31,8 @@ static const char sprite[] =
     "2c0 4-6 8-6 12\"/></symbol>"
     "<symbol id=\"i-idle\" viewBox=\"0 0 16 16\"><circle cx=\"8\" cy=\"8\" r=\"6.5\"/>"
     "<path d=\"M5.5 8h5\"/></symbol>"
+    "<symbol id=\"i-alert\" viewBox=\"0 0 16 16\"><path d=\"M8 2 1.8 13.2h12.4Z\"/>"
+    "<path d=\"M8 6.5v3M8 11.4v.1\"/></symbol>"
     "<symbol id=\"i-search\" viewBox=\"0 0 16 16\"><circle cx=\"7\" cy=\"7\" r=\"4.5\"/>"
     "<path d=\"m10.5 10.5 3.5 3.5\"/></symbol>"
     "<symbol id=\"i-back\" viewBox=\"0 0 16 16\"><path d=\"M14 8H3M7 4 3 8l4 4\"/></symbol>"
@@ -101,6 +103,7 @@ void page_overview(html_t *html, const cgi_request_t *request, const page_models
 
     page_begin(html, request, "Conversions to Pinterest");
     section_verdict(html, status);
+    section_troubles(html, models->troubles);
     section_totals(html, status);
     section_course(html, request, models->course);
     section_health(html, status);

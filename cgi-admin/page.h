@@ -29,6 +29,7 @@ void page_delivery(html_t *html, const cgi_request_t *request, const json_t *del
 
 /* Sections of the page. */
 void section_verdict(html_t *html, const json_t *status);
+void section_troubles(html_t *html, const json_t *troubles);
 void section_totals(html_t *html, const json_t *status);
 void section_health(html_t *html, const json_t *status);
 void section_course(html_t *html, const cgi_request_t *request, const json_t *course);

@@ -101,6 +101,14 @@
     " AND (%s IS NULL OR d.account = %s) AND (c.what = 'delivered' OR c.what >= 'key:' AND"        \
     " c.what < 'key;') GROUP BY c.sent_as, c.what LIMIT 20000"
 
+/* --- troubles --- */
+
+/* The newest events of a time, at most a thousand. */
+#define REPORT_SQL_NEWEST                                                                          \
+    "SELECT sent_as, event_time, received_at, settled_at, state, match_keys, is_named, error FROM" \
+    " (SELECT * FROM events ORDER BY id DESC LIMIT 1000) AS n WHERE n.received_at >= %lld"         \
+    " ORDER BY n.id DESC LIMIT 1000"
+
 /* --- over time --- */
 
 /* Values: first hour, account twice. */
