@@ -29,15 +29,17 @@ final class Subscriber implements EventSubscriberInterface
         ];
     }
 
+    /** Shopware says so of a refused product as well, which the calculated cart does not have. */
     public function itemAdded(object $event): void
     {
         $contents = [];
-        foreach ($event->getLineItems() as $item) {
-            if ($item->getType() === 'product') {
+        foreach ($event->getLineItems() as $added) {
+            $item = $event->getCart()->get($added->getId());
+            if ($item && $item->getType() === 'product') {
                 $price = $item->getPrice();
                 $contents[] = array_filter([
                     'id' => (string) ($item->getPayloadValue('productNumber') ?: $item->getReferencedId()),
-                    'quantity' => $item->getQuantity(), 'item_price' => $price ? $price->getUnitPrice() : null,
+                    'quantity' => $added->getQuantity(), 'item_price' => $price ? $price->getUnitPrice() : null,
                 ]);
             }
         }
