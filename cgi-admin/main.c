@@ -28,7 +28,9 @@ static void refuse_store(const cgi_request_t *request, const char *number, const
 static apr_status_t answer_page(const cgi_request_t *request, capi_store_t *store, apr_pool_t *p)
 {
     html_t *html = html_make(p);
+    apr_int64_t week_ago = apr_time_sec(request->now) - 7 * 24 * 3600;
     capi_filter_t week = {.account = request->filter.account};
+    capi_filter_t before = {.account = request->filter.account, .until = week_ago};
     page_models_t models;
     apr_status_t rv = capi_report_status(&models.status, store, request->now, p);
 
@@ -41,6 +43,9 @@ static apr_status_t answer_page(const cgi_request_t *request, capi_store_t *stor
     }
     if (rv == APR_SUCCESS) {
         rv = capi_report_coverage(&models.coverage, store, &week, request->now, p);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = capi_report_coverage(&models.before, store, &before, request->now, p);
     }
     if (rv == APR_SUCCESS) {
         rv = capi_report_deliveries(&models.deliveries, store, &request->filter, p);

@@ -107,6 +107,7 @@ void page_overview(html_t *html, const cgi_request_t *request, const page_models
     section_totals(html, status);
     section_course(html, request, models->course);
     section_health(html, status);
+    section_quality(html, status, models->coverage, models->before);
     section_coverage(html, models->coverage);
     section_consent(html, status);
     section_deliveries(html, request, models->deliveries, models->coverage, status);

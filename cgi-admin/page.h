@@ -20,6 +20,7 @@ typedef struct {
     json_t *troubles;
     json_t *course;
     json_t *coverage;
+    json_t *before; /* the coverage of the week before */
     json_t *deliveries;
 } page_models_t;
 void page_overview(html_t *html, const cgi_request_t *request, const page_models_t *models);
@@ -33,6 +34,8 @@ void section_troubles(html_t *html, const json_t *troubles);
 void section_totals(html_t *html, const json_t *status);
 void section_health(html_t *html, const json_t *status);
 void section_course(html_t *html, const cgi_request_t *request, const json_t *course);
+void section_quality(html_t *html, const json_t *status, const json_t *coverage,
+                     const json_t *before);
 void section_coverage(html_t *html, const json_t *coverage);
 void section_consent(html_t *html, const json_t *status);
 void section_deliveries(html_t *html, const cgi_request_t *request, const json_t *deliveries,

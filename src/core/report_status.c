@@ -302,6 +302,52 @@ static apr_status_t add_notes(json_t *status, capi_store_t *store, apr_pool_t *p
 
 /* --- the day --- */
 
+static void add_to_bucket(apr_int64_t *buckets, const char *what, apr_int64_t n, apr_pool_t *p)
+{
+    int i;
+
+    for (i = 0; i < CAPI_LATENCY_BUCKETS; i++) {
+        if (strcmp(what, capi_latency_name(i, p)) == 0) {
+            buckets[i] += n;
+        }
+    }
+}
+
+/* Within a bucket events are taken to lie evenly; the last has no end, so its beginning is told. */
+static json_int_t quantile(const apr_int64_t *buckets, apr_int64_t all, int percent)
+{
+    double rank = (double)all * percent / 100;
+    double seen = 0;
+    int i;
+
+    for (i = 0; i < CAPI_LATENCY_BUCKETS - 1; i++) {
+        int from = i > 0 ? capi_latency_bounds[i - 1] : 0;
+        if (buckets[i] > 0 && seen + (double)buckets[i] >= rank) {
+            double part = (rank - seen) / (double)buckets[i];
+            return from + (json_int_t)(part * (capi_latency_bounds[i] - from) + .5);
+        }
+        seen += (double)buckets[i];
+    }
+    return capi_latency_bounds[CAPI_LATENCY_BUCKETS - 2];
+}
+
+static json_t *latency_model(const apr_int64_t *buckets)
+{
+    apr_int64_t all = 0;
+    apr_int64_t late = 0;
+    int i;
+
+    for (i = 0; i < CAPI_LATENCY_BUCKETS; i++) {
+        bool is_late = i == CAPI_LATENCY_BUCKETS - 1 || capi_latency_bounds[i] > 3600;
+        all += buckets[i];
+        late += is_late ? buckets[i] : 0;
+    }
+    return json_pack("{s:I, s:I, s:I, s:I}", "events", (json_int_t)all, "p50",
+                     all > 0 ? quantile(buckets, all, 50) : (json_int_t)0, "p95",
+                     all > 0 ? quantile(buckets, all, 95) : (json_int_t)0, "late",
+                     (json_int_t)late);
+}
+
 static apr_status_t add_totals(json_t *status, capi_store_t *store, apr_time_t now, apr_pool_t *p)
 {
     capi_statement_t totals = {.sql = REPORT_SQL_TOTALS};
@@ -312,6 +358,7 @@ static apr_status_t add_totals(json_t *status, capi_store_t *store, apr_time_t n
     const void *values[] = {&hour};
     json_t *day = json_object();
     json_t *keys = json_object();
+    apr_int64_t buckets[CAPI_LATENCY_BUCKETS] = {0};
     capi_rows_t rows;
     apr_status_t rv = capi_rows_select(&rows, store, &totals, values, p);
     apr_size_t i;
@@ -327,9 +374,13 @@ static apr_status_t add_totals(json_t *status, capi_store_t *store, apr_time_t n
         else if (what && strncmp(what, "key:", 4) == 0) {
             json_object_set_new(keys, capi_utf8_repair(what + 4, p), capi_report_int(&rows, 1));
         }
+        else if (what && strncmp(what, "latency:", 8) == 0) {
+            add_to_bucket(buckets, what, capi_rows_int(&rows, 1), p);
+        }
     }
     json_object_set_new(day, "match_keys", keys);
     json_object_set_new(status, "last_24h", day);
+    json_object_set_new(status, "latency", latency_model(buckets));
     return rv;
 }
 

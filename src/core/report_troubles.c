@@ -59,6 +59,9 @@ static void judge_hold(troubles_t *troubles, const json_t *account)
 {
     const char *reason = text(json_object_get(account, "held"), "reason");
     json_int_t answer = number(json_object_get(account, "last_attempt"), "http_status");
+    const char *colon = strstr(reason, ": "); /* behind it: what to do */
+    const char *cause =
+        colon ? apr_pstrmemdup(troubles->pool, reason, (apr_size_t)(colon - reason)) : reason;
     const char *id = "hold";
     const char *mend = "See what the API says, and PinterestCapiApiUrl. It is tried again by "
                        "itself; nothing is lost meanwhile.";
@@ -76,7 +79,7 @@ static void judge_hold(troubles_t *troubles, const json_t *account)
                "with the business account that has access to it. Then apachectl graceful.";
     }
     add(troubles, id, true,
-        apr_psprintf(troubles->pool, "Account %s is on hold", text(account, "account")), reason,
+        apr_psprintf(troubles->pool, "Account %s is on hold", text(account, "account")), cause,
         mend, "?state=held#deliveries");
 }
 

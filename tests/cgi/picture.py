@@ -1,10 +1,10 @@
-"""A browser's picture of a page in 64 colours: small enough to be kept beside the text."""
+"""A browser's picture of a page in few colours: small enough to be kept beside the text."""
 
 import collections
 import struct
 import zlib
 
-COLOURS = 64
+COLOURS = 160
 
 
 def chunks(png):

@@ -121,3 +121,35 @@ def test_a_simple_monitor_sees_a_503_while_delivery_is_broken(cgi, store):
     store.event(shop, "w", state="queued")
     stopped = cgi("/status.json")
     assert stopped.status == 503 and stopped.json["status"]["verdict"]["state"] == "stopped"
+
+
+# --- the same numbers for people ---
+
+
+def test_time_to_delivery_is_told_by_quantiles_of_the_day(cgi, store):
+    shop = store.destination()
+    store.count(shop, "checkout", "latency:5", n=60)
+    store.count(shop, "page_visit", "latency:60", n=36)
+    store.count(shop, "page_visit", "latency:21600", n=4)
+    store.count(shop, "page_visit", "latency:1", store.now - 30 * 3600, n=1000)
+    store.total(shop, "page_visit", "latency:1", 1000)
+    assert cgi("/status.json").json["status"]["latency"] == {
+        "events": 100, "p50": 5, "p95": 59, "late": 4}
+    assert "Half of them within" in cgi("/").text
+
+
+def test_the_score_says_what_would_raise_it_and_how_it_changed(cgi, store):
+    shop = store.destination()
+    week = store.now - 8 * 86400
+    for when, mails in ((store.now, 20), (week, 60)):
+        store.count(shop, "checkout", "delivered", when, 100)
+        store.count(shop, "checkout", "key:click_id", when, 40)
+        store.count(shop, "checkout", "key:em", when, mails)
+        store.count(shop, "checkout", "key:client_ip_address", when, 100)
+    text = cgi("/").text
+    assert "28 of 100" in text  # 35 * .4 + 30 * .2 + 8
+    assert "\N{MINUS SIGN}12 to the week before" in text
+    assert "Up to 24 more with e-mail" in text
+    store.count(shop, "checkout", "key:em", n=80)
+    assert "52 of 100" in cgi("/").text and "with phone" in cgi("/").text
+    assert "of 100" not in cgi("/", "account=none").text
