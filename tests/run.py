@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -80,7 +81,27 @@ def pytest(folder, scratch):
     return folder, done.stdout, (tests - failures - errors - skipped, bad, skipped), took
 
 
+def is_public():
+    """Whether httpd's workers and the sender, who are nobody special, can come here."""
+    return all(place.stat().st_mode & 0o005 == 0o005 for place in [TOP, *TOP.parents])
+
+
+def run_elsewhere():
+    """A clone in a private directory is copied to where everybody may look."""
+    with tempfile.TemporaryDirectory(prefix="pinterest-capi-check-", dir="/tmp") as place:
+        os.chmod(place, 0o755)
+        project = pathlib.Path(place, "project")
+        shutil.copytree(TOP, project, symlinks=True)
+        subprocess.run(["chmod", "-R", "a+rX", str(project)], check=True)
+        if (TOP.parent / "shared").is_dir():
+            (project.parent / "shared").symlink_to(TOP.parent / "shared")
+        print(f"== {TOP} is closed to other users: checking a copy", flush=True)
+        return subprocess.call([sys.executable, str(project / "tests" / "run.py"), *sys.argv[1:]])
+
+
 def main():
+    if not is_public():
+        sys.exit(run_elsewhere())
     tally = Tally()
     step("build")
     build("all", "unit-build", "tests-build")
