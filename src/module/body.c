@@ -38,6 +38,7 @@ struct capi_bodies_t {
     apr_array_header_t *form; /* read when first asked for */
     json_t *body_json, *answer_json;
     bool is_body_read, is_answer_read;
+    bool is_reading; /* a read is on its way through the filter */
 };
 
 /* --- a copy --- */
@@ -152,8 +153,15 @@ static apr_status_t copy_body(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
                               apr_read_type_e block, apr_off_t bytes)
 {
     struct capi_bodies_t *bodies = f->ctx;
-    apr_status_t rv = ap_get_brigade(f->next, bb, mode, block, bytes);
+    bool is_inner = bodies->is_reading;
+    apr_status_t rv;
 
+    bodies->is_reading = true;
+    rv = ap_get_brigade(f->next, bb, mode, block, bytes);
+    bodies->is_reading = is_inner;
+    if (is_inner) {
+        return rv; /* httpd reads what stands behind the last chunk, from the top */
+    }
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -167,6 +175,26 @@ static apr_status_t copy_body(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
         ap_remove_input_filter(f);
     }
     return rv;
+}
+
+/* Proxies look whether the protocol's filters are all there are: with another one before them they
+ * cannot know the length of a chunked body, and php-fpm would get none. Ours changes nothing, so it
+ * counts as one of the protocol's, where it is the only one. Those stay through an internal
+ * redirect, too. */
+static void add_unseen(request_rec *r, struct capi_bodies_t *bodies)
+{
+    bool is_alone = r->input_filters == r->proto_input_filters;
+    ap_filter_t *f;
+
+    for (f = r->input_filters; f; f = f->next) {
+        if (f->frec == body_filter) {
+            return;
+        }
+    }
+    ap_add_input_filter_handle(body_filter, bodies, r, r->connection);
+    if (is_alone) {
+        r->proto_input_filters = r->input_filters;
+    }
 }
 
 static void insert_body(request_rec *r, capi_visit_t *visit)
@@ -192,7 +220,7 @@ static void insert_body(request_rec *r, capi_visit_t *visit)
         bodies->body.room = (apr_size_t)bodies->declared;
         bodies->body.bytes = apr_palloc(bodies->body.pool, bodies->body.room);
     }
-    ap_add_input_filter_handle(body_filter, bodies, r, r->connection);
+    add_unseen(r, bodies);
 }
 
 /* --- what is answered --- */
