@@ -67,6 +67,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def serve(store):
+    handler = type("Site", (Handler,), {"cgi": Cgi(store.path)})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory):
+    """A shop whose token is refused, whose sender is gone, whose orders are wrong."""
+    store = Store(tmp_path_factory.mktemp("troubled") / "store.db")
+    fill(store, 0)
+    store.event(1, "bad", state="rejected", error="Invalid currency EURO")
+    store.event(store.destination("7", held="no token (status 401): put one into /t"), "w",
+                state="queued")
+    yield from serve(store)
+    store.close()
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
@@ -74,11 +94,7 @@ def site(tmp_path_factory):
     shutil.copy("/bin/sleep", folder / "pinterest-capi-sender")  # alive is who is called so
     sender = subprocess.Popen([folder / "pinterest-capi-sender", "600"])
     fill(store, sender.pid)
-    handler = type("Site", (Handler,), {"cgi": Cgi(store.path)})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    yield from serve(store)
     sender.kill()
     sender.wait()
     store.close()
@@ -124,15 +140,26 @@ def show(chrome, address, scheme="light", width=1280, height=1000):
     chrome.get(address)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["", "?period=7d&state=delivered", "deliveries/1", "nothing"])
-def test_axe_finds_nothing_to_object_to(chrome, axe, site, scheme, path):
-    show(chrome, site + path, scheme)
+def violations(chrome, axe):
     chrome.execute_cdp_cmd("Runtime.evaluate", {"expression": axe})
     found = chrome.execute_async_script(
         "axe.run(document, {resultTypes: ['violations']}).then(arguments[arguments.length - 1])")
     assert len(found["passes"]) > 10
-    assert [(v["id"], [node["html"] for node in v["nodes"]]) for v in found["violations"]] == []
+    return [(v["id"], [node["html"] for node in v["nodes"]]) for v in found["violations"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["", "?period=7d&state=delivered", "deliveries/1", "nothing"])
+def test_axe_finds_nothing_to_object_to(chrome, axe, site, scheme, path):
+    show(chrome, site + path, scheme)
+    assert violations(chrome, axe) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_where_there_is_trouble(chrome, axe, troubled, scheme):
+    show(chrome, troubled, scheme, width=390)
+    assert chrome.execute_script("return document.querySelectorAll('.trouble').length") == 3
+    assert violations(chrome, axe) == []
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280, 1920])
