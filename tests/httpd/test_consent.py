@@ -127,3 +127,53 @@ PinterestCapiConsentDefault denied""")
     wait_for(lambda: httpd.sql("SELECT 1 FROM events"), "the record")
     for visit in httpd.sql("SELECT * FROM visits"):
         assert not visit["click_id"] and not visit["address"] and not visit["user_data"]
+
+
+VECTORS = TOP / "tests/unit/consent"
+
+
+def decisions(httpd, cookie, values):
+    """What PHP is told for each value of the cookie, over one connection."""
+    import http.client
+    connection = http.client.HTTPConnection("127.0.0.1", httpd.port, timeout=20)
+    said = []
+    for value in values:
+        connection.request("GET", "/show.php", headers={"Cookie": f"{cookie}={value}",
+                                                        "User-Agent": "Mozilla/5.0"})
+        said.append(connection.getresponse().read().decode())
+    connection.close()
+    return said
+
+
+def test_every_tc_string_decides_through_httpd(make_httpd, api):
+    httpd = make_httpd(api=api, mpm="event", php="fpm", settings=False, conf="""
+PinterestCapi On
+PinterestCapiAdAccount 549755885175
+PinterestCapiTokenFile token
+PinterestCapiConsentMaxAge 0
+PinterestCapiConsentSignal tcf purposes=1,3,4,7""")
+    httpd.write("show.php", SHOW)
+    vectors = [v for v in json.loads((VECTORS / "tcf.json").read_text())["tcf"]
+               if len(v["tc"]) < 7000 and not set(v["tc"]) & set(" ;\"")]
+    wanted = [v.get("all", "unknown") for v in vectors]
+    said = decisions(httpd, "euconsent-v2", [v["tc"] for v in vectors])
+    assert [(v["name"], s) for v, s in zip(vectors, said)] == \
+        [(v["name"], w) for v, w in zip(vectors, wanted)]
+    assert len(vectors) > 50
+
+
+def test_every_gpp_and_us_privacy_string_decides_through_httpd(make_httpd, api):
+    httpd = make_httpd(api=api, mpm="event", php="fpm", settings=False, conf="""
+PinterestCapi On
+PinterestCapiAdAccount 549755885175
+PinterestCapiTokenFile token
+PinterestCapiConsentSignal gpp
+PinterestCapiConsentSignal usprivacy""")
+    httpd.write("show.php", SHOW)
+    vectors = json.loads((VECTORS / "us.json").read_text())
+    for kind, cookie in (("gpp", "OTGPPConsent"), ("usp", "usprivacy")):
+        rows = [v for v in vectors[kind] if not set(v[kind]) & set("; ") and "%" not in v[kind]]
+        wanted = ["denied" if v["says"] == "opted_out" else "unknown" for v in rows]
+        said = decisions(httpd, cookie, [v[kind] for v in rows])
+        assert list(zip((v[kind] for v in rows), said)) == \
+            list(zip((v[kind] for v in rows), wanted))

@@ -129,6 +129,14 @@ START_TEST(test_every_us_string_says_what_its_vector_says)
 }
 END_TEST
 
+static capi_consent_state_t read_cmp(const capi_cmp_t *cmp, const char *header)
+{
+    capi_cookies_t cookies;
+
+    capi_cookies_read(&cookies, header, pool);
+    return capi_cmp_read(cmp, &cookies, pool);
+}
+
 static const capi_cmp_t *load_cmp(const char *name)
 {
     const capi_cmp_t *cmp;
@@ -181,12 +189,12 @@ START_TEST(test_every_consent_manager_reads_its_own_cookies)
         for (int state = 0; state < 3; state++) {
             const char *cookies = cookies_of(example, states[state]);
             if (cookies) {
-                ck_assert_msg((int)capi_cmp_read(cmp, cookies, pool) == state, "%s, %s: %s", name,
+                ck_assert_msg((int)read_cmp(cmp, cookies) == state, "%s, %s: %s", name,
                               states[state], cookies);
             }
         }
-        ck_assert_int_eq(capi_cmp_read(cmp, "a=1; b=2", pool), CAPI_CONSENT_UNKNOWN);
-        ck_assert_int_eq(capi_cmp_read(cmp, NULL, pool), CAPI_CONSENT_UNKNOWN);
+        ck_assert_int_eq(read_cmp(cmp, "a=1; b=2"), CAPI_CONSENT_UNKNOWN);
+        ck_assert_int_eq(read_cmp(cmp, NULL), CAPI_CONSENT_UNKNOWN);
     }
     json_decref(examples);
 }
@@ -212,12 +220,10 @@ START_TEST(test_of_two_cookies_with_one_name_a_denial_wins)
 {
     const capi_cmp_t *cmp = load_cmp("wp-consent-api");
 
-    ck_assert_int_eq(
-        capi_cmp_read(cmp, "wp_consent_marketing=allow; wp_consent_marketing=deny", pool),
-        CAPI_CONSENT_DENIED);
-    ck_assert_int_eq(
-        capi_cmp_read(cmp, "wp_consent_marketing=deny; wp_consent_marketing=allow", pool),
-        CAPI_CONSENT_DENIED);
+    ck_assert_int_eq(read_cmp(cmp, "wp_consent_marketing=allow; wp_consent_marketing=deny"),
+                     CAPI_CONSENT_DENIED);
+    ck_assert_int_eq(read_cmp(cmp, "wp_consent_marketing=deny; wp_consent_marketing=allow"),
+                     CAPI_CONSENT_DENIED);
 }
 END_TEST
 

@@ -1,6 +1,5 @@
 #include "cmp.h"
 
-#include "cookies.h"
 #include "decode.h"
 #include "pattern.h"
 #include "tcf.h"
@@ -289,14 +288,15 @@ const char *capi_cmp_name(const capi_cmp_t *cmp)
     return cmp->name;
 }
 
-static bool any_cookie_matches(const char *cookies, const char *name, const capi_pattern_t *match,
-                               apr_pool_t *p)
+static bool any_cookie_matches(const capi_cookies_t *cookies, const char *name,
+                               const capi_pattern_t *match, apr_pool_t *p)
 {
-    capi_cookie_t cookie = {.next = cookies};
+    const capi_cookie_t *cookie = NULL;
 
-    while (capi_cookie_next(&cookie, name)) {
-        const char *value = capi_decode(cookie.value, &cookie.value_len, CAPI_DECODE_URL, p);
-        if (value && capi_pattern_matches(match, value, cookie.value_len)) {
+    while ((cookie = capi_cookies_find(cookies, cookie, name)) != NULL) {
+        apr_size_t len = cookie->value_len;
+        const char *value = capi_decode(cookie->value, &len, CAPI_DECODE_URL, p);
+        if (value && capi_pattern_matches(match, value, len)) {
             return true;
         }
     }
@@ -325,14 +325,16 @@ static capi_consent_state_t judge(const rule_t *rule, const char *value, apr_siz
 
 /* All cookies of the rule's name; a denial wins. *answered: one of them is an answer. */
 static capi_consent_state_t read_rule(const capi_cmp_t *cmp, const rule_t *rule, bool *answered,
-                                      const char *cookies, bool has_companion, apr_pool_t *p)
+                                      const capi_cookies_t *cookies, bool has_companion,
+                                      apr_pool_t *p)
 {
-    capi_cookie_t cookie = {.next = cookies};
+    const capi_cookie_t *cookie = NULL;
     capi_consent_state_t said = CAPI_CONSENT_UNKNOWN;
 
-    while (said != CAPI_CONSENT_DENIED && capi_cookie_next(&cookie, rule->cookie)) {
-        apr_size_t len = cookie.value_len;
-        const char *value = capi_decode(cookie.value, &len, rule->steps, p);
+    while (said != CAPI_CONSENT_DENIED &&
+           (cookie = capi_cookies_find(cookies, cookie, rule->cookie)) != NULL) {
+        apr_size_t len = cookie->value_len;
+        const char *value = capi_decode(cookie->value, &len, rule->steps, p);
         if (!value || (rule == &cmp->all && !is_answered(cmp, value, len, has_companion))) {
             continue;
         }
@@ -343,11 +345,13 @@ static capi_consent_state_t read_rule(const capi_cmp_t *cmp, const rule_t *rule,
     return said;
 }
 
-capi_consent_state_t capi_cmp_read(const capi_cmp_t *cmp, const char *cookies, apr_pool_t *p)
+capi_consent_state_t capi_cmp_read(const capi_cmp_t *cmp, const capi_cookies_t *cookies,
+                                   apr_pool_t *p)
 {
     bool answered = false, fine_answered = false;
 
-    if (!cookies) {
+    /* Most managers are not on this site: nothing more is done for them. */
+    if (!capi_cookies_find(cookies, NULL, cmp->all.cookie)) {
         return CAPI_CONSENT_UNKNOWN;
     }
     bool has_companion =

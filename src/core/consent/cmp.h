@@ -4,7 +4,7 @@
 /* Consent managers as data: how each writes its visitor's decision into a cookie, in one small JSON
  * file a manager (docs/consent.md says how to write one). */
 
-#include "capi.h"
+#include "cookies.h"
 
 typedef struct capi_cmp_t capi_cmp_t;
 
@@ -20,10 +20,11 @@ apr_status_t capi_cmp_list(apr_array_header_t **names, const char *folder, apr_p
 
 const char *capi_cmp_name(const capi_cmp_t *cmp);
 
-/* What the visitor told this manager, from a Cookie header (may be NULL). UNKNOWN where it has
+/* What the visitor told this manager. UNKNOWN where it has
  * no cookie, nobody has answered yet, or the value is not what the manager writes; of several
  * cookies with its name a denial wins. A rule about Pinterest alone goes before one about all
  * advertising. Never a grant from a value over CAPI_CONSENT_STRING_MAX. Thread-safe. */
-capi_consent_state_t capi_cmp_read(const capi_cmp_t *cmp, const char *cookies, apr_pool_t *p);
+capi_consent_state_t capi_cmp_read(const capi_cmp_t *cmp, const capi_cookies_t *cookies,
+                                   apr_pool_t *p);
 
 #endif

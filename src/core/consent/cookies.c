@@ -1,57 +1,77 @@
 #include "cookies.h"
 
-#include <apr_lib.h>
+#include "text.h"
 
 #include <string.h>
 
-static int hex_value(char c)
+static bool is_blank(char c)
 {
-    return apr_isdigit(c) ? c - '0' : (apr_isxdigit(c) ? (apr_tolower(c) - 'a') + 10 : -1);
+    return c == ' ' || c == '\t';
 }
 
-/* One character of a cookie's name, percent-decoded; moves *at. */
-static char take_character(const char **at, const char *end)
+static void read_name(capi_cookie_t *cookie, const char *start, const char *end, apr_pool_t *p)
 {
-    const char *here = *at;
-
-    if (*here == '%' && end - here > 2 && hex_value(here[1]) >= 0 && hex_value(here[2]) >= 0) {
-        *at = here + 3;
-        return (char)(hex_value(here[1]) << 4 | hex_value(here[2]));
+    cookie->name = start;
+    cookie->name_len = (apr_size_t)(end - start);
+    if (memchr(start, '%', cookie->name_len)) {
+        cookie->name = capi_percent_decode(start, cookie->name_len, false, p);
+        cookie->name_len = strlen(cookie->name);
     }
-    *at = here + 1;
-    return *here;
 }
 
-static bool is_named(const char *start, const char *end, const char *wanted)
+static int count_pairs(const char *header)
 {
-    while (start < end) {
-        if (wanted[0] == '*' && wanted[1] == '\0') {
-            return true;
-        }
-        if (!*wanted || take_character(&start, end) != *wanted++) {
-            return false;
-        }
+    int count = 1;
+
+    for (const char *at = strchr(header, ';'); at; at = strchr(at + 1, ';')) {
+        count++;
     }
-    return *wanted == '\0' || (wanted[0] == '*' && wanted[1] == '\0');
+    return count;
 }
 
-bool capi_cookie_next(capi_cookie_t *cookie, const char *name)
+void capi_cookies_read(capi_cookies_t *cookies, const char *header, apr_pool_t *p)
 {
-    while (cookie->next && *cookie->next) {
-        const char *pair = cookie->next + strspn(cookie->next, " \t;");
-        const char *end = pair + strcspn(pair, ";");
+    capi_cookie_t *list;
+
+    *cookies = (capi_cookies_t){0};
+    if (!header) {
+        return;
+    }
+    list = apr_palloc(p, (apr_size_t)count_pairs(header) * sizeof(*list));
+    cookies->list = list;
+    while (*header) {
+        const char *pair = header + strspn(header, " \t;");
+        const char *end = strchr(pair, ';');
+        end = end ? end : pair + strlen(pair);
         const char *equals = memchr(pair, '=', (apr_size_t)(end - pair));
 
-        cookie->next = end;
-        if (!equals || !is_named(pair, equals, name)) {
+        header = end;
+        if (!equals || equals == pair) {
             continue;
         }
-        while (end > equals + 1 && (end[-1] == ' ' || end[-1] == '\t')) {
+        while (end > equals + 1 && is_blank(end[-1])) {
             end--;
         }
+        capi_cookie_t *cookie = &list[cookies->count++];
+        read_name(cookie, pair, equals, p);
         cookie->value = equals + 1;
         cookie->value_len = (apr_size_t)(end - equals - 1);
-        return true;
     }
-    return false;
+}
+
+const capi_cookie_t *capi_cookies_find(const capi_cookies_t *cookies, const capi_cookie_t *after,
+                                       const char *name)
+{
+    apr_size_t len = strlen(name);
+    bool is_prefix = len > 0 && name[len - 1] == '*';
+    const capi_cookie_t *end = cookies->list + cookies->count;
+
+    len -= is_prefix ? 1 : 0;
+    for (const capi_cookie_t *at = after ? after + 1 : cookies->list; at < end; at++) {
+        if ((is_prefix ? at->name_len >= len : at->name_len == len) &&
+            memcmp(at->name, name, len) == 0) {
+            return at;
+        }
+    }
+    return NULL;
 }

@@ -1,18 +1,28 @@
 #ifndef CAPI_COOKIES_H
 #define CAPI_COOKIES_H
 
-/* All cookies of one name: a browser may send several, of other paths and domains. */
+/* A Cookie header taken apart once for all the readers of a request. A browser may send several
+ * cookies of one name, of other paths and domains. */
 
 #include "capi.h"
 
 typedef struct {
-    const char *next; /* set to the Cookie header to start */
-    const char *value;
+    const char *name; /* percent-decoded: Real Cookie Banner's may arrive encoded */
+    apr_size_t name_len;
+    const char *value; /* raw, quotes kept; points into the header */
     apr_size_t value_len;
 } capi_cookie_t;
 
-/* Moves to the next cookie `name` (`*` at the end: a prefix; names compare percent-decoded too, as
- * Real Cookie Banner's may arrive). The value points into the header, quotes kept. */
-bool capi_cookie_next(capi_cookie_t *cookie, const char *name);
+typedef struct {
+    int count;
+    const capi_cookie_t *list; /* in the header's order */
+} capi_cookies_t;
+
+/* `header` may be NULL. What has no name or no `=` is left out. */
+void capi_cookies_read(capi_cookies_t *cookies, const char *header, apr_pool_t *p);
+
+/* The next cookie `name` (`*` at the end: a prefix) behind `after` (NULL: the first), or NULL. */
+const capi_cookie_t *capi_cookies_find(const capi_cookies_t *cookies, const capi_cookie_t *after,
+                                       const char *name);
 
 #endif

@@ -1,6 +1,5 @@
 #include "decision.h"
 
-#include "cookies.h"
 #include "decode.h"
 #include "tcf.h"
 #include "us.h"
@@ -15,6 +14,7 @@ static const char *const usp_cookies[] = {"usprivacy", "us_privacy", "__cmpccpau
 
 typedef struct {
     const capi_consent_input_t *input;
+    capi_cookies_t cookies;
     int64_t oldest_grant; /* Unix seconds; 0: no limit */
     apr_pool_t *p;
 } reading_t;
@@ -108,11 +108,12 @@ static capi_consent_state_t read_cookies(const reading_t *reading, const capi_si
 {
     capi_consent_state_t said = CAPI_CONSENT_UNKNOWN;
 
-    for (; *names && reading->input->cookies; names++) {
-        capi_cookie_t cookie = {.next = reading->input->cookies};
-        while (said != CAPI_CONSENT_DENIED && capi_cookie_next(&cookie, *names)) {
-            apr_size_t len = cookie.value_len;
-            const char *value = capi_decode(cookie.value, &len, steps, reading->p);
+    for (; *names; names++) {
+        const capi_cookie_t *cookie = NULL;
+        while (said != CAPI_CONSENT_DENIED &&
+               (cookie = capi_cookies_find(&reading->cookies, cookie, *names)) != NULL) {
+            apr_size_t len = cookie->value_len;
+            const char *value = capi_decode(cookie->value, &len, steps, reading->p);
             if (value) {
                 said = stronger(said, read(reading, signal, value, len));
             }
@@ -146,7 +147,7 @@ static capi_consent_state_t read_signal(const reading_t *reading, const capi_sig
 
     switch (signal->kind) {
     case CAPI_SIGNAL_CMP:
-        return capi_cmp_read(signal->cmp, reading->input->cookies, reading->p);
+        return capi_cmp_read(signal->cmp, &reading->cookies, reading->p);
     case CAPI_SIGNAL_TCF:
         return read_cookies(reading, signal, signal->cookie ? own : tcf_cookies, read_tcf,
                             CAPI_DECODE_URL);
@@ -207,6 +208,9 @@ void capi_consent_decide(capi_consent_t *consent, const apr_array_header_t *cons
     reading_t reading = {.input = input, .p = p};
     int best = 0;
 
+    if (count > 0) {
+        capi_cookies_read(&reading.cookies, input->cookies, p);
+    }
     if (max_age_days > 0) {
         reading.oldest_grant = apr_time_sec(now) - (int64_t)max_age_days * 86400;
     }
