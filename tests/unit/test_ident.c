@@ -192,10 +192,30 @@ START_TEST(test_names_out_of_range_are_unknown)
 }
 END_TEST
 
+START_TEST(test_a_random_uuid_has_version_4_and_never_comes_twice)
+{
+    char a[CAPI_UUID_LEN + 1];
+    char b[CAPI_UUID_LEN + 1];
+
+    ck_assert_int_eq(capi_uuid4(a), APR_SUCCESS);
+    ck_assert_int_eq(capi_uuid4(b), APR_SUCCESS);
+    ck_assert_str_ne(a, b);
+    ck_assert(capi_is_uuid(a, strlen(a)));
+    ck_assert_int_eq(a[14], '4');
+    ck_assert_ptr_nonnull(strchr("89ab", a[19]));
+    ck_assert(!capi_is_uuid(a, CAPI_UUID_LEN - 1));
+    a[8] = '0';
+    ck_assert(!capi_is_uuid(a, CAPI_UUID_LEN));
+    b[0] = 'g';
+    ck_assert(!capi_is_uuid(b, CAPI_UUID_LEN));
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases = unit_begin("ident");
 
+    tcase_add_test(cases, test_a_random_uuid_has_version_4_and_never_comes_twice);
     tcase_add_test(cases, test_sha256_is_written_in_lower_case_hex);
     tcase_add_test(cases, test_only_64_hex_digits_are_a_hash);
     tcase_add_test(cases, test_keyed_hash_differs_with_each_of_its_parts);
