@@ -27,24 +27,32 @@ def section(place, *lines):
 
 def test_every_consent_manager_decides_through_httpd(make_httpd, api):
     conf = "".join(section(f"cmp/{name}", "PinterestCapiConsentSignal none",
-                           f"PinterestCapiConsentSignal cmp {name} {NEEDS.get(name, '')}")
+                           f"PinterestCapiConsentSignal cmp {name} {NEEDS.get(name, '')}",
+                           "PinterestCapiEvent lead event_id=%{query:id}")
                    for name in EXAMPLES)
     httpd = make_httpd(api=api, mpm="event", php="fpm", settings=False, conf=f"""
 PinterestCapi On
 PinterestCapiAdAccount 549755885175
 PinterestCapiTokenFile token
 PinterestCapiConsentSignal gpc
+PinterestCapiMergeWindow 0
 {conf}""")
-    wrong = []
+    wrong, wanted = [], {}
     for name in EXAMPLES:
         httpd.write(f"cmp/{name}/show.php", SHOW)
         for state in ("granted", "denied", "unanswered"):
             if state in EXAMPLES[name]:
-                said = httpd.get(f"/cmp/{name}/show.php",
+                said = httpd.get(f"/cmp/{name}/show.php?id={name}-{state}",
                                  {"Cookie": cookies_of(name, state)}).text
+                wanted[f"{name}-{state}"] = {"unanswered": (0, "none")}.get(
+                    state, (1 if state == "granted" else 2, f"cmp {name}"))
                 if said != {"unanswered": "unknown"}.get(state, state):
                     wrong.append((name, state, said))
     assert wrong == []
+    recorded = "SELECT event_id, consent, consent_signal FROM events"
+    wait_for(lambda: len(httpd.sql(recorded)) == len(wanted), "a record of each")
+    assert {row["event_id"]: (row["consent"], row["consent_signal"])
+            for row in httpd.sql(recorded)} == wanted
 
 
 @pytest.mark.parametrize("cookie, headers, want", [
