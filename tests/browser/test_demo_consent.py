@@ -38,6 +38,7 @@ class Demo:
     """The demo as a user starts it, with a consent manager on every page."""
 
     def __init__(self, manager):
+        package = unpack(manager.package)
         self.state = pathlib.Path(f"/tmp/pinterest-capi-consent-{os.getpid()}")
         self.port = free_port()
         self.environment = {**os.environ, "DEMO_PORT": str(self.port), "DEMO_STATE": str(self.state),
@@ -46,7 +47,6 @@ class Demo:
         self.base = f"http://localhost:{self.port}"
         files = self.state / "cmp"
         files.mkdir(mode=0o755)
-        package = unpack(manager.package)
         (files / "manager.js").write_bytes((package / manager.script).read_bytes())
         (files / "manager.css").write_bytes((package / manager.style).read_bytes())
         (files / "run.js").write_text(manager.page.replace("WIRING", manager.wiring))
