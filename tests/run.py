@@ -113,7 +113,7 @@ def main():
     unit(tally, "unit tests", "build")
     unit(tally, "unit tests under ASan and UBSan", SANITIZED)
     unit(tally, "unit tests under valgrind", "build",
-         ["valgrind", "-q", "--error-exitcode=9", "--leak-check=full",
+         ["valgrind", "-q", "--fair-sched=yes", "--error-exitcode=9", "--leak-check=full",
           "--errors-for-leak-kinds=definite"],
          {"CK_FORK": "no", "CAPI_SLOW": "1"})
     with tempfile.TemporaryDirectory() as scratch, \
