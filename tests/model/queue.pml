@@ -9,7 +9,10 @@
  * again once its release began, nobody sleeps beside an accepted record, nobody waits for what is
  * durable already, both counters are exact, what was released or left half done is wiped.
  *
- * FAULT 1 to 8 each break one of the orders that the queue relies on: every one must be found. */
+ * The consumer's sleep ends by a record or by something else (a signal, an answer, a deadline), and
+ * it waits for something else without having announced sleep, too; each time it clears the eventfd.
+ *
+ * FAULT 1 to 10 each break one of the orders that the queue relies on: every one must be found. */
 
 #ifndef FAULT
 #define FAULT 0
@@ -19,6 +22,9 @@
 #endif
 #ifndef KILLS
 #define KILLS 1
+#endif
+#ifndef OTHERS
+#define OTHERS 2 /* reasons to wake that are no record */
 #endif
 #ifndef PRODUCERS
 #define PRODUCERS 2
@@ -35,6 +41,7 @@ byte owner = NOBODY; /* of the mutex */
 byte head, pushed, undo_head, undo_pushed, claimed;
 byte tail, durable, taken, undo_durable, undo_taken, steps;
 byte sleeps, sleeping;
+byte others = OTHERS;
 byte first_half[SLOTS], second_half[SLOTS];
 
 /* The kernel: an eventfd, one who waits in futex(), and SIGKILL. */
@@ -126,11 +133,17 @@ inline wake_consumer(ticket)
 inline wait_durable(position, seen)
 {
     do
-    :: seen = steps;
+    ::
+#if FAULT != 10
+        seen = steps;
+#endif
         if
         :: durable >= position -> break
         :: else
         fi;
+#if FAULT == 10
+        seen = steps;
+#endif
         atomic {
             if
             :: steps == seen -> is_waiting = true
@@ -256,6 +269,13 @@ inline peek_all()
     od
 }
 
+/* What is written between the two is of a record that is looked at next. */
+inline awake()
+{
+    sleeping = 0;
+    event = false
+}
+
 proctype consumer()
 {
     byte cursor, at, id;
@@ -270,18 +290,22 @@ again:
             :: cursor > durable -> release()
             :: else
             fi;
-            d_step {
-                sleeps++;
-                sleeping = sleeps
-            }
+            sleeps++;
+            sleeping = sleeps;
+#if FAULT == 9
+            event = false;
+#endif
             if
             :: head != durable && FAULT != 8 -> sleeping = 0
             :: else ->
 end_asleep:
-                event;
-                sleeping = 0;
-                event = false
+                if
+                :: event
+                :: others > 0 -> others--
+                fi;
+                awake()
             fi
+        :: others > 0 -> others--; awake()
         od
     } unless { killed[CONSUMER] };
     atomic {

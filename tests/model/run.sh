@@ -3,7 +3,7 @@
 # Needs spin (Debian: spin) and gcc; `skipped` where spin is missing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-faults='1 2 3 4 5 6 7 8'
+faults='1 2 3 4 5 6 7 8 9 10'
 if ! command -v spin >/dev/null; then
     echo "queue model: skipped, spin is not installed"
     exit 77
