@@ -70,6 +70,31 @@ def chromium(profile, agent=None):
     return selenium.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
 
 
+
+def find(driver, selector):
+    """The element, once it is there: a click that leads to another page returns before that page."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+    return WebDriverWait(driver, 30).until(
+        lambda page: page.find_element(By.CSS_SELECTOR, selector), selector)
+
+
+def order(driver):
+    """From the demo shop's landing page to its thank-you page; the id that the purchase will have."""
+    find(driver, "[data-test=product]").click()
+    find(driver, "[data-test=add-to-cart]").click()
+    find(driver, "[data-test=checkout]").click()
+    for name, value in {"email": "Ada.Lovelace@Example.com", "phone": "+49 30 1234567",
+                        "first_name": "Ada", "last_name": "Lovelace", "city": "Berlin",
+                        "zip": "10115"}.items():
+        field = find(driver, f"[name={name}]")
+        field.clear()
+        field.send_keys(value)
+    find(driver, "[data-test=place-order]").click()
+    number = find(driver, "[data-test=order-id]").text.strip()
+    return f"ord_{number}_purchase"
+
+
 class Shop(Httpd):
     def __init__(self, api):
         super().__init__(api=api, extra_modules=["cache", "cache_disk"])

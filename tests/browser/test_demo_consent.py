@@ -13,8 +13,8 @@ import urllib.request
 import pytest
 
 pytest.importorskip("selenium")
-from selenium.webdriver.common.by import By  # noqa: E402
 from server import EPIK, MODULES, TOP, free_port, wait_for  # noqa: E402
+from shop import order  # noqa: E402
 from test_consent_managers import CookieConsent, Klaro, unpack  # noqa: E402
 
 CONF = """
@@ -94,21 +94,6 @@ class Visitor:
         return self.visitor.execute_script(text)
 
 
-def order(browser, base):
-    """From the landing page to the thank-you page; the id that the purchase will have."""
-    browser.find_element(By.CSS_SELECTOR, "[data-test=product]").click()
-    browser.find_element(By.CSS_SELECTOR, "[data-test=add-to-cart]").click()
-    browser.find_element(By.CSS_SELECTOR, "[data-test=checkout]").click()
-    for name, value in {"email": "ada@example.com", "phone": "+49 30 1234567", "zip": "10115",
-                        "first_name": "Ada", "last_name": "L", "city": "Berlin"}.items():
-        field = browser.find_element(By.NAME, name)
-        field.clear()
-        field.send_keys(value)
-    browser.find_element(By.CSS_SELECTOR, "[data-test=place-order]").click()
-    number = browser.find_element(By.CSS_SELECTOR, "[data-test=order-id]").text.strip()
-    return f"ord_{number}_purchase"
-
-
 def settled(demo, event_id):
     def look():
         rows = [d for d in demo.deliveries(event_id)
@@ -125,7 +110,7 @@ def test_accepting_refusing_and_withdrawing_decide_what_leaves(demo, browser):
     browser.get(f"{demo.base}/?epik={EPIK}")
     assert not [c for c in browser.get_cookies() if c["name"] == "_epik"]
     manager.refuse(visitor)
-    refused = settled(demo, order(browser, demo.base))
+    refused = settled(demo, order(browser))
     assert (refused["state"], refused["consent"]["state"]) == ("suppressed", "denied")
 
     browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
@@ -133,13 +118,13 @@ def test_accepting_refusing_and_withdrawing_decide_what_leaves(demo, browser):
     manager.accept(visitor)
     wait_for(lambda: [c for c in browser.get_cookies() if c["name"] == "_epik"],
              "the click id's cookie")
-    granted = settled(demo, order(browser, demo.base))
+    granted = settled(demo, order(browser))
     assert (granted["state"], granted["consent"]["state"]) == ("delivered", "granted")
     assert {"click_id", "em", "client_ip_address"} <= set(granted["match_keys"])
 
     browser.get(demo.base)
     manager.withdraw(visitor)
-    withdrawn = settled(demo, order(browser, demo.base))
+    withdrawn = settled(demo, order(browser))
     assert (withdrawn["state"], withdrawn["consent"]["state"]) == ("suppressed", "denied")
     with contextlib.closing(sqlite3.connect(demo.state / "store" / "store.db")) as store:
         assert store.execute("SELECT count(*) FROM outbox").fetchone() == (0,)

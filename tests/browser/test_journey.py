@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("selenium")
 from selenium.webdriver.common.by import By  # noqa: E402
-from shop import chromium  # noqa: E402
+from shop import chromium, order  # noqa: E402
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 EPIK = ("dj0yJnU9WEYtVVZpSEJQQ195RGRwWVh2Skg4Y1R2WmlJbkk2bGomcD0xJm49WHgtUHBKbThGSVlHYjFjQVZTUFFF"
@@ -64,18 +64,7 @@ def test_a_paid_journey_in_chromium_ends_on_the_admin_page(demo, chrome):
     base = demo["base"]
     chrome.get(f"{base}/?epik={EPIK}")
     assert any(c["name"] == "_epik" and c["value"] == EPIK for c in chrome.get_cookies())
-    chrome.find_element(By.CSS_SELECTOR, "[data-test=product]").click()
-    chrome.find_element(By.CSS_SELECTOR, "[data-test=add-to-cart]").click()
-    chrome.find_element(By.CSS_SELECTOR, "[data-test=checkout]").click()
-    fields = {"email": "Ada.Lovelace@Example.com", "phone": "+49 30 1234567",
-              "first_name": "Ada", "last_name": "Lovelace", "city": "Berlin", "zip": "10115"}
-    for name, value in fields.items():
-        field = chrome.find_element(By.NAME, name)
-        field.clear()
-        field.send_keys(value)
-    chrome.find_element(By.CSS_SELECTOR, "[data-test=place-order]").click()
-    thanks = chrome.find_element(By.CSS_SELECTOR, "[data-test=order-id]").text
-    event_id = f"ord_{thanks.strip()}_purchase"
+    event_id = order(chrome)
 
     deadline = time.monotonic() + 40
     row = None
