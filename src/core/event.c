@@ -178,8 +178,11 @@ static apr_status_t read_id(parser_t *parser, const char **message)
     capi_event_t *event = parser->event;
 
     if (!value || json_is_null(value)) {
+        if (parser->rules->may_lack_id) {
+            return APR_SUCCESS;
+        }
         *message = "event_id is missing";
-        return parser->rules->may_lack_id ? APR_SUCCESS : APR_EINVAL;
+        return APR_EINVAL;
     }
     event->event_id = line_of(value, CAPI_EVENT_ID_MAX, parser->p);
     if (!event->event_id) {

@@ -191,10 +191,14 @@ apr_status_t capi_name_resolve(const char **sent_as, const char **message, const
         return APR_SUCCESS;
     }
     if (vocabulary == CAPI_NAMES_GUIDE && strcmp(name, "checkout") == 0) {
+        if (has_order) {
+            *message = "event_name 'checkout' with an order_id can mean two things: write "
+                       "'purchase' for the finished order or 'initiate_checkout' for the start of "
+                       "the checkout";
+            return APR_EINVAL;
+        }
         *sent_as = "initiate_checkout";
-        *message = "event_name 'checkout' with an order_id can mean two things: write 'purchase' "
-                   "for the finished order or 'initiate_checkout' for the start of the checkout";
-        return has_order ? APR_EINVAL : APR_SUCCESS;
+        return APR_SUCCESS;
     }
     found = find_standard(name);
     if (!found) {

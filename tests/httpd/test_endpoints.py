@@ -258,6 +258,14 @@ def test_refused_events_are_named_and_the_others_taken(httpd):
         stored(httpd, good + path[-3:])
 
 
+def test_an_event_that_is_taken_has_no_error(httpd):
+    taken = [{"event_name": "checkout", "names": "guide"}, {"event_name": "lead"}]
+    for path in ("/collect", PATH):
+        answer = httpd.post(path, {"data": taken}, JSON)
+        assert answer.status == 200
+        assert [e["error_message"] for e in answer.json()["events"]] == ["", ""]
+
+
 def test_same_call_is_the_same_event_and_another_visitors_is_another(httpd):
     said = {"event_name": "search", "event_time": int(time.time()) - 5,
             "custom_data": {"search_string": fresh("nought")}}
