@@ -285,7 +285,10 @@ START_TEST(test_precedence_between_signals)
         {"klaro={\"pinterest\":true}", NULL, "perhaps", false, "cmp klaro", CAPI_CONSENT_GRANTED},
         {"pin_consent=v1.g.1789999000.uc", NULL, NULL, false, "bridge", CAPI_CONSENT_GRANTED},
         {"pin_consent=v1.d.1789999000.uc", NULL, NULL, false, "bridge", CAPI_CONSENT_DENIED},
-        {"pin_consent=v1.g.1789999000", NULL, NULL, false, "bridge", CAPI_CONSENT_GRANTED},
+        {"pin_consent=v1.g.1789999000", NULL, NULL, false, "default", CAPI_CONSENT_GRANTED},
+        {"pin_consent=v1.d.1789999000.", NULL, NULL, false, "default", CAPI_CONSENT_GRANTED},
+        {"pin_consent=v1.d.1790080000.uc", NULL, NULL, false, "bridge", CAPI_CONSENT_DENIED},
+        {"pin_consent=v1.g.1790090000.uc", NULL, NULL, false, "default", CAPI_CONSENT_GRANTED},
         {"pin_consent=v1.g.", NULL, NULL, false, "default", CAPI_CONSENT_GRANTED},
         {"pin_consent=v2.g.1789999000.uc", NULL, NULL, false, "default", CAPI_CONSENT_GRANTED},
     };

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Visitors' clocks are wrong by their time zone more often than by anything else. */
+#define CLOCK_SKEW_SEC 86400
+
 static const char *const tcf_cookies[] = {"euconsent-v2", "eupubconsent-v2", "dm-euconsent-v2",
                                           "__cmpconsent*", NULL};
 static const char *const gpp_cookies[] = {"OTGPPConsent", "__gpp", "gpp", "gpp_string", NULL};
@@ -16,6 +19,7 @@ typedef struct {
     const capi_consent_input_t *input;
     capi_cookies_t cookies;
     int64_t oldest_grant; /* Unix seconds; 0: no limit */
+    int64_t latest;       /* Unix seconds: what claims to be later is malformed */
     apr_pool_t *p;
 } reading_t;
 
@@ -80,7 +84,8 @@ static capi_consent_state_t read_patterns(const reading_t *reading, const capi_s
                                                            : CAPI_CONSENT_UNKNOWN;
 }
 
-/* v1.g.<unix time>.<source>; a time in the future is no record of anything. */
+/* v1.g.<unix time>.<source>: all of it, or it was cut short. A time in the future is no record of
+ * anything, but for visitors' clocks. */
 static capi_consent_state_t read_bridge(const reading_t *reading, const capi_signal_t *signal,
                                         const char *value, apr_size_t len)
 {
@@ -91,7 +96,8 @@ static capi_consent_state_t read_bridge(const reading_t *reading, const capi_sig
         return CAPI_CONSENT_UNKNOWN;
     }
     int64_t said_at = strtoll(value + 5, &end, 10);
-    if (end == value + 5 || end - value > 16 || (*end != '.' && *end != '\0') || said_at <= 0) {
+    if (end == value + 5 || end - value > 16 || *end != '.' || !end[1] || said_at <= 0 ||
+        said_at > reading->latest) {
         return CAPI_CONSENT_UNKNOWN;
     }
     if (value[3] == 'd') {
@@ -207,6 +213,8 @@ void capi_consent_decide(capi_consent_t *consent, const apr_array_header_t *cons
 {
     reading_t reading = {.input = input, .p = p};
     int best = 0;
+
+    reading.latest = apr_time_sec(now) + CLOCK_SKEW_SEC;
 
     if (count > 0) {
         capi_cookies_read(&reading.cookies, input->cookies, p);
