@@ -62,7 +62,7 @@ final class PinterestCapi
     /** Ties this visit to a key such as order:10492, under which a webhook finds it again. */
     public static function bind(string $key): bool
     {
-        if (!self::hasHeaders() || preg_match('/[\x00-\x1f\x7f]/', $key) || $key === '') {
+        if (!self::hasHeaders() || preg_match('/^[^\x00-\x1f\x7f]{1,256}$/D', $key) !== 1) {
             return false;
         }
         header('Pinterest-Capi-Bind: ' . $key, false);
@@ -115,9 +115,12 @@ final class PinterestCapi
         if ($text === '') {
             return false;
         }
-        if (strlen($text) < self::LINE_MAX || $what !== 'Event') {
+        if (strlen($text) < self::LINE_MAX) {
             header("Pinterest-Capi-$what: $text", false);
             return true;
+        }
+        if ($what !== 'Event') {
+            return self::sendEach($what, $value);
         }
         $pieces = str_split(rtrim(strtr(base64_encode($text), '+/', '-_'), '='), self::LINE_MAX - 60);
         foreach ($pieces as $index => $piece) {
@@ -125,6 +128,20 @@ final class PinterestCapi
                 false);
         }
         return true;
+    }
+
+    /**
+     * One line for each key; what no line can hold is left out.
+     *
+     * @param array<string, mixed> $value
+     */
+    private static function sendEach(string $what, array $value): bool
+    {
+        $isWhole = count($value) > 1;
+        foreach ($isWhole ? $value : [] as $key => $one) {
+            $isWhole = self::sendHeader($what, [$key => $one]) && $isWhole;
+        }
+        return $isWhole;
     }
 
     /** @param array<string, mixed> $value */
@@ -163,8 +180,19 @@ final class PinterestCapi
     }
 
     /**
-     * What a header would have carried by itself: time, and in a web request the shopper. An event
-     * that names its context is completed from there: this request may be a payment provider's.
+     * True where this request need not be the shopper's: a payment provider's call has no cookies.
+     *
+     * @param array<string, mixed> $event
+     */
+    private static function isForeign(array $event): bool
+    {
+        return isset($event['context']) || (isset($event['order_id']) && $_COOKIE === []
+            && !isset($_SERVER['PINTEREST_EPIK']));
+    }
+
+    /**
+     * What a header would have carried by itself: time, and in a web request the shopper, unless
+     * the event is completed from the visit that its context or order names.
      *
      * @param array<string, mixed> $event
      * @return array<string, mixed>
@@ -173,7 +201,7 @@ final class PinterestCapi
     {
         $event += ['action_source' => 'web', 'event_time' => time()];
         $user = (array) ($event['user_data'] ?? []) + self::$user;
-        if (!self::isCommandLine() && !isset($event['context'])) {
+        if (!self::isCommandLine() && !self::isForeign($event)) {
             $user += array_filter(['click_id' => $_SERVER['PINTEREST_EPIK'] ?? null,
                 'client_ip_address' => $_SERVER['REMOTE_ADDR'] ?? null,
                 'client_user_agent' => $_SERVER['HTTP_USER_AGENT'] ?? null]);

@@ -70,8 +70,25 @@ var_export(PinterestCapi::event(['event_name' => 'lead', 'event_id' => 'late']))
     assert user["click_id"] == EPIK
 
 
+def test_lines_that_php_fpm_would_choke_on_are_split_or_not_said(make_httpd, api, php):
+    httpd = make_httpd(api=api, conf=CONF, **php)
+    httpd.write("long.php", page("""
+$ids = function ($length) { return array_map(function ($i) use ($length) {
+  return str_pad("id$i-", $length, 'x'); }, range(1, 15)); };
+var_export([PinterestCapi::match(['external_id' => $ids(400), 'city' => $ids(200), 'fn' => 'Ada']),
+  PinterestCapi::match(['external_id' => $ids(600)]), PinterestCapi::bind(str_repeat('b', 9000)),
+  PinterestCapi::event(['event_name' => 'lead'])]);"""))
+    answer = httpd.get("/long.php")
+    assert answer.status == 200
+    assert "".join(answer.text.split()) == "array(0=>true,1=>false,2=>false,3=>true,)"
+    user = the_event(api)["user_data"]
+    assert user["fn"] == [sha("ada")]
+    assert user["external_id"][0] == sha("id1-".ljust(400, "x")) and len(user["ct"]) == 15
+
+
+@pytest.mark.parametrize("said", ["'order_id' => '7', 'context' => 'order:7'", "'order_id' => '7'"])
 def test_a_late_event_with_a_context_takes_nothing_of_the_request_that_carries_it(make_httpd, api,
-                                                                                  php):
+                                                                                  php, said):
     httpd = make_httpd(api=api, conf=CONF, **php)
     httpd.write("order.php", page("PinterestCapi::bind('order:7');"))
     httpd.write("webhook.php", page(f"""
@@ -79,8 +96,7 @@ define('PINTEREST_CAPI_ENDPOINT', 'http://127.0.0.1:{httpd.port}/v5/ad_accounts/
 echo str_repeat(' ', 9000); flush();
 var_export(headers_sent());
 var_export(PinterestCapi::event(['event_name' => 'purchase', 'event_id' => 'checkout_7',
-  'order_id' => '7', 'context' => 'order:7', 'custom_data' => ['value' => 1, 'currency' => 'EUR']]));""",
-                                     True))
+  {said}, 'custom_data' => ['value' => 1, 'currency' => 'EUR']]));""", True))
     httpd.get(f"/order.php?epik={EPIK}", {"Cookie": "PHPSESSID=a1"})
     answer = httpd.request("POST", "/webhook.php", body="x", agent="PayProvider/2.0",
                            address="198.51.100.7")
