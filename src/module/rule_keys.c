@@ -95,6 +95,9 @@ static json_t *make_sum(const char *text)
         if (end == text || part < 0 || part > INT32_MAX) {
             return NULL;
         }
+        if (*end == '.') {
+            end += 1 + strspn(end + 1, "0"); /* 2.0000 */
+        }
         sum += part;
         text = end + strspn(end, ", ");
         if (*text && end + strspn(end, " ") == text && *end != ',') {
@@ -104,27 +107,38 @@ static json_t *make_sum(const char *text)
     return json_integer(sum);
 }
 
-/* ID;QUANTITY;PRICE */
+/* Some shops write 2.0000 pieces. */
+static void drop_zeros(char *number)
+{
+    char *point = strchr(number, '.');
+
+    if (point && point[1 + strspn(point + 1, "0")] == '\0') {
+        *point = '\0';
+    }
+}
+
+/* ID;QUANTITY;PRICE. Whether a part can be what it should is judged where all events are read. */
 static json_t *make_content(char *line)
 {
+    static const char *const names[] = {"id", "quantity", "item_price"};
     json_t *content = json_object();
-    char *quantity = strchr(line, ';');
-    char *price = quantity ? strchr(quantity + 1, ';') : NULL;
+    int i;
 
-    if (quantity) {
-        *quantity++ = '\0';
-    }
-    if (price) {
-        *price++ = '\0';
-    }
-    if (*line) {
-        set_text(content, "id", line);
-    }
-    if (quantity && *quantity) {
-        json_object_set_new(content, "quantity", json_integer(apr_atoi64(quantity)));
-    }
-    if (price && *price) {
-        set_text(content, "item_price", price);
+    for (i = 0; i < 3 && line; i++) {
+        char *next = strchr(line, ';');
+        char *part;
+
+        if (next) {
+            *next++ = '\0';
+        }
+        part = trim(line);
+        if (i == 1) {
+            drop_zeros(part);
+        }
+        if (*part) {
+            set_text(content, names[i], part);
+        }
+        line = next;
     }
     return content;
 }

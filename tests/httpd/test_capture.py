@@ -217,15 +217,16 @@ def value_event(httpd, query, cookie="c=1"):
 
 
 def test_values_become_what_their_keys_are(httpd):
-    (row,) = value_event(httpd, "id=1&v=10.5&cur=eur&ids=A%201,,B&n=2,1&b=x%26y"
-                                "&contents=A;2;4.50,B;1,C")
+    (row,) = value_event(httpd, "id=1&v=10.5&cur=eur&ids=A%201,,B&n=2,1.00&b=x%26y"
+                                "&contents=A;2;4.50,B;1.0000,C,%20D%20;%20x%20;%201")
     assert row["event_id"] == "a_1_1"
     custom = row["body"]["custom_data"]
     assert custom["value"] == "10.50" and custom["currency"] == "EUR"
     assert custom["content_ids"] == ["A 1", "B"] and custom["num_items"] == 3
     assert custom["content_brand"] == "<x&y>"
     assert custom["contents"] == [{"id": "A", "quantity": 2, "item_price": "4.50"},
-                                  {"id": "B", "quantity": 1}, {"id": "C"}]
+                                  {"id": "B", "quantity": 1}, {"id": "C"},
+                                  {"id": "D", "item_price": "1.00"}]
 
 
 def test_an_empty_value_leaves_its_key_out_and_an_empty_id_makes_no_event(httpd):
