@@ -235,8 +235,8 @@ static int check_signal(const check_t *check, const capi_place_t *place, capi_si
         return OK;
     }
     ap_log_error(APLOG_MARK, APLOG_ERR | APLOG_STARTUP, 0, NULL,
-                 "PCAPI009: " CAPI_DIR_CONSENT_SIGNAL " %s (%s): %s", capi_signal_line_kind(line),
-                 place->where, message);
+                 "PCAPI009: " CAPI_DIR_CONSENT_SIGNAL " %s (%s): %s",
+                 capi_signal_line_text(line, check->pool), place->where, message);
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 

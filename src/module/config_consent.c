@@ -175,6 +175,10 @@ static void read_auto(reader_t *reader)
     apr_array_header_t *names;
     int i;
 
+    if (reader->line->argc > 0) {
+        refuse(reader, "auto takes no option");
+        return;
+    }
     if (capi_cmp_list(&names, reader->folder, reader->p) != APR_SUCCESS) {
         refuse(reader, apr_psprintf(reader->p,
                                     "cannot read %s, where the consent managers' files "
@@ -291,4 +295,15 @@ const apr_array_header_t *capi_signal_line_signals(const capi_signal_line_t *lin
 const char *capi_signal_line_kind(const capi_signal_line_t *line)
 {
     return line->kind;
+}
+
+const char *capi_signal_line_text(const capi_signal_line_t *line, apr_pool_t *p)
+{
+    const char *text = line->kind;
+    int i;
+
+    for (i = 0; i < line->argc; i++) {
+        text = apr_pstrcat(p, text, " ", line->argv[i], NULL);
+    }
+    return text;
 }

@@ -4,8 +4,11 @@
 #include <apr_strings.h>
 
 #include "denied.h"
+#include "match.h"
 
 #include <http_core.h>
+
+#include <unistd.h>
 
 APLOG_USE_MODULE(pinterest_capi);
 
@@ -81,14 +84,21 @@ static const char *set_user(cmd_parms *cmd, void *dir, const char *user, const c
     return error;
 }
 
+#define WHERE_SENDER_IS "write where pinterest-capi-sender was installed"
+
 static const char *set_sender(cmd_parms *cmd, void *dir, const char *path)
 {
     const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    const char **sender = &server_of(cmd)->global.sender;
 
     (void)dir;
-    return error ? error
-                 : capi_value_file(&server_of(cmd)->global.sender, cmd, path,
-                                   "write where pinterest-capi-sender was installed");
+    if (!error) {
+        error = capi_value_file(sender, cmd, path, WHERE_SENDER_IS);
+    }
+    if (!error && access(*sender, F_OK) == 0 && access(*sender, X_OK) != 0) {
+        error = capi_value_error(cmd, *sender, "is no program: " WHERE_SENDER_IS);
+    }
+    return error;
 }
 
 /* --- virtual host --- */
@@ -119,7 +129,7 @@ static const char *set_api_url(cmd_parms *cmd, void *dir, const char *url)
     capi_server_conf_t *conf = server_of(cmd);
     apr_size_t len = strlen(url);
     apr_uri_t uri;
-    const char *error = capi_value_url(&uri, cmd, url);
+    const char *error = capi_value_url(&uri, cmd, url, "https://api.pinterest.com/v5");
 
     (void)dir;
     if (error) {
@@ -154,7 +164,7 @@ static const char *set_ca_file(cmd_parms *cmd, void *dir, const char *path)
 static const char *set_proxy(cmd_parms *cmd, void *dir, const char *url)
 {
     apr_uri_t uri;
-    const char *error = capi_value_url(&uri, cmd, url);
+    const char *error = capi_value_url(&uri, cmd, url, "http://proxy.example:3128");
 
     (void)dir;
     if (error) {
@@ -167,11 +177,10 @@ static const char *set_proxy(cmd_parms *cmd, void *dir, const char *url)
     return NULL;
 }
 
-static const char *set_test(cmd_parms *cmd, void *dir, int is_on)
+static const char *set_test(cmd_parms *cmd, void *dir, const char *what)
 {
     (void)dir;
-    server_of(cmd)->test = is_on ? 1 : 0;
-    return NULL;
+    return capi_value_choice(&server_of(cmd)->test, cmd, what, "Off", "On");
 }
 
 static const char *set_wire_format(cmd_parms *cmd, void *dir, const char *format)
@@ -290,12 +299,14 @@ static const char *set_epik_cookie(cmd_parms *cmd, void *dir, int argc, char *co
 
 static const char *set_country(cmd_parms *cmd, void *dir, const char *country)
 {
+    const char *normal;
+
     (void)dir;
-    if (strlen(country) != 2 || !apr_isalpha(country[0]) || !apr_isalpha(country[1])) {
+    if (capi_match_normalise(&normal, CAPI_KEY_COUNTRY, country, NULL, cmd->pool) != APR_SUCCESS) {
         return capi_value_error(cmd, country,
-                                "is no country: write its two letters (ISO 3166), like DE");
+                                "is no country: write its two letters (ISO 3166), like DE or GB");
     }
-    server_of(cmd)->country = country;
+    server_of(cmd)->country = normal;
     return NULL;
 }
 
@@ -322,7 +333,7 @@ static const char *set_collect_origin(cmd_parms *cmd, void *dir, const char *ori
 {
     capi_server_conf_t *conf = server_of(cmd);
     apr_uri_t uri;
-    const char *error = capi_value_url(&uri, cmd, origin);
+    const char *error = capi_value_url(&uri, cmd, origin, "https://shop.example");
 
     (void)dir;
     if (!error && (uri.path || uri.query || uri.fragment || uri.user ||
@@ -363,13 +374,12 @@ static const char *set_max_age(cmd_parms *cmd, void *dir, const char *seconds)
 
 /* --- sections --- */
 
-static const char *set_enabled(cmd_parms *cmd, void *dir, int is_on)
+static const char *set_enabled(cmd_parms *cmd, void *dir, const char *what)
 {
     capi_dir_conf_t *conf = dir;
 
     capi_config_place(cmd, conf);
-    conf->enabled = is_on ? 1 : 0;
-    return NULL;
+    return capi_value_choice(&conf->enabled, cmd, what, "Off", "On");
 }
 
 static const char *set_ad_account(cmd_parms *cmd, void *dir, const char *account)
@@ -427,14 +437,15 @@ static const char *set_on_denied(cmd_parms *cmd, void *dir, int argc, char *cons
         return NULL;
     }
     if (argc < 2 || strcmp(argv[0], "strip") != 0) {
-        return CAPI_DIR_ON_DENIED ": write suppress, limited, or strip KEY...";
+        return capi_value_error(cmd, capi_value_words(cmd, argc, argv),
+                                "is no rule: write suppress, limited, or strip KEY...");
     }
     conf->on_denied = "strip";
     for (i = 1; i < argc; i++) {
         if (!capi_denied_key(&keys, argv[i])) {
             return capi_value_error(cmd, argv[i],
                                     "is no match key: write em, ph, click_id, external_id, "
-                                    "client_ip_address, client_user_agent, …");
+                                    "client_ip_address, client_user_agent");
         }
         conf->on_denied = apr_pstrcat(cmd->pool, conf->on_denied, " ", argv[i], NULL);
     }
@@ -462,7 +473,8 @@ static const char *set_admin(cmd_parms *cmd, void *dir, const char *what)
 #define D (RSRC_CONF | ACCESS_CONF) /* sections too, never .htaccess */
 
 const command_rec capi_commands[] = {
-    AP_INIT_FLAG(CAPI_DIR_ENABLED, set_enabled, NULL, D, "work on requests here (default Off)"),
+    /* no AP_INIT_FLAG: httpd's message does not say what was written */
+    AP_INIT_TAKE1(CAPI_DIR_ENABLED, set_enabled, NULL, D, "work on requests here (default Off)"),
     AP_INIT_TAKE1(CAPI_DIR_AD_ACCOUNT, set_ad_account, NULL, D, "id of the ad account"),
     AP_INIT_TAKE12(CAPI_DIR_TOKEN_FILE, set_token_file, NULL, V,
                    "file with the conversion access token, and the account it is for"),
@@ -471,7 +483,7 @@ const command_rec capi_commands[] = {
     AP_INIT_TAKE1(CAPI_DIR_API_CA_FILE, set_ca_file, NULL, V,
                   "certificates that vouch for the API (default: the system's)"),
     AP_INIT_TAKE1(CAPI_DIR_PROXY, set_proxy, NULL, V, "forward proxy on the way to the API"),
-    AP_INIT_FLAG(CAPI_DIR_TEST, set_test, NULL, V, "send with test=true (default Off)"),
+    AP_INIT_TAKE1(CAPI_DIR_TEST, set_test, NULL, V, "send with test=true (default Off)"),
     AP_INIT_TAKE1(CAPI_DIR_WIRE_FORMAT, set_wire_format, NULL, V, "v5 (default) or guide"),
     AP_INIT_TAKE1(CAPI_DIR_EVENT_NAMES, set_event_names, NULL, D,
                   "what incoming names mean: guide (default) or pinterest"),

@@ -52,6 +52,9 @@ bool capi_signal_line_is_same(const capi_signal_line_t *a, const capi_signal_lin
 const apr_array_header_t *capi_signal_line_signals(const capi_signal_line_t *line);
 const char *capi_signal_line_kind(const capi_signal_line_t *line);
 
+/* The line as it was written. */
+const char *capi_signal_line_text(const capi_signal_line_t *line, apr_pool_t *p);
+
 /* --- directives that add to lists (config_lists.c) --- */
 
 const char *capi_set_url_parameters(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
@@ -64,6 +67,10 @@ const char *capi_set_bind(cmd_parms *cmd, void *dir, int argc, char *const argv[
 /* --- values of directives (config_values.c): NULL, or the message that stops configtest --- */
 
 const char *capi_value_error(cmd_parms *cmd, const char *value, const char *mend);
+
+/* The words of a line as one value, for messages. */
+const char *capi_value_words(cmd_parms *cmd, int argc, char *const argv[]);
+
 const char *capi_value_number(apr_int64_t *number, cmd_parms *cmd, const char *text,
                               apr_int64_t min, apr_int64_t max);
 const char *capi_value_int(int *set, cmd_parms *cmd, const char *text, int min, int max);
@@ -75,7 +82,7 @@ const char *capi_value_choice(int *set, cmd_parms *cmd, const char *text, const 
 const char *capi_value_path(const char **set, cmd_parms *cmd, const char *text);
 const char *capi_value_file(const char **set, cmd_parms *cmd, const char *text, const char *mend);
 const char *capi_value_account(const char **set, cmd_parms *cmd, const char *text);
-const char *capi_value_url(apr_uri_t *uri, cmd_parms *cmd, const char *url);
+const char *capi_value_url(apr_uri_t *uri, cmd_parms *cmd, const char *url, const char *example);
 bool capi_value_is_loopback(const char *host);
 bool capi_value_is_domain(const char *text);
 

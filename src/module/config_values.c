@@ -15,6 +15,17 @@ const char *capi_value_error(cmd_parms *cmd, const char *value, const char *mend
     return apr_psprintf(cmd->pool, "%s: '%s' %s", cmd->cmd->name, value, mend);
 }
 
+const char *capi_value_words(cmd_parms *cmd, int argc, char *const argv[])
+{
+    const char *words = argc > 0 ? argv[0] : "";
+    int i;
+
+    for (i = 1; i < argc; i++) {
+        words = apr_pstrcat(cmd->pool, words, " ", argv[i], NULL);
+    }
+    return words;
+}
+
 /* A whole number from `min` to `max`; an error text otherwise. */
 const char *capi_value_number(apr_int64_t *number, cmd_parms *cmd, const char *text,
                               apr_int64_t min, apr_int64_t max)
@@ -119,12 +130,20 @@ bool capi_value_is_loopback(const char *host)
            (is_ipv4 && strncmp(host, "127.", 4) == 0);
 }
 
+static bool has_odd_port(const apr_uri_t *uri)
+{
+    long port = uri->port_str && *uri->port_str ? strtol(uri->port_str, NULL, 10) : 1;
+
+    return port < 1 || port > 65535;
+}
+
 /* An URL with a scheme and a host and without what does not belong into a configuration. */
-const char *capi_value_url(apr_uri_t *uri, cmd_parms *cmd, const char *url)
+const char *capi_value_url(apr_uri_t *uri, cmd_parms *cmd, const char *url, const char *example)
 {
     if (apr_uri_parse(cmd->pool, url, uri) != APR_SUCCESS || !uri->scheme || !uri->hostname ||
-        !*uri->hostname) {
-        return capi_value_error(cmd, url, "is no URL: write one like https://api.pinterest.com/v5");
+        !*uri->hostname || has_odd_port(uri)) {
+        return capi_value_error(
+            cmd, url, apr_pstrcat(cmd->pool, "is no URL: write one like ", example, NULL));
     }
     if (uri->fragment || uri->query) {
         return capi_value_error(cmd, url, "must not have a query or a fragment");

@@ -1,3 +1,4 @@
+#include "config_int.h"
 #include "line.h"
 
 #include "match.h"
@@ -48,7 +49,8 @@ capi_fact_t *capi_match_parse(const char **message, cmd_parms *cmd, int argc, ch
         return NULL;
     }
     if (!has_right_words(argc - 1, argv + 1)) {
-        *message = CAPI_DIR_MATCH ": write KEY EXPR [\"when=EXPR\"]";
+        *message = capi_value_error(cmd, capi_value_words(cmd, argc, argv),
+                                    "is no line of it: write KEY EXPR [\"when=EXPR\"]");
         return NULL;
     }
     return parse_rest(fact, message, cmd, argc - 1, argv + 1, false);
@@ -60,8 +62,9 @@ capi_fact_t *capi_bind_parse(const char **message, cmd_parms *cmd, int argc, cha
 
     capi_line_begin(&fact->line, cmd, argc, argv);
     if (!has_right_words(argc, argv)) {
-        *message = CAPI_DIR_BIND ": write EXPR [\"when=EXPR\"], for example "
-                                 "order:%{answer_json:/order_id}";
+        *message = capi_value_error(cmd, capi_value_words(cmd, argc, argv),
+                                    "is no line of it: write EXPR [\"when=EXPR\"], for example "
+                                    "order:%{answer_json:/order_id}");
         return NULL;
     }
     return parse_rest(fact, message, cmd, argc, argv, true);

@@ -110,7 +110,9 @@ PinterestCapiConsentDefault denied""")
     ("cmp moove KEY=a*b", "letters, digits"),
     ("cookie consent", "GRANT-REGEX"),
     ("cookie consent (", "missing closing parenthesis"),
+    ("cmp onetrust CATEGORY=C4", "parameters are GROUP"),
     ("gpc perhaps", "strict"),
+    ("auto tcf", "takes no option"),
     ("tcf purposes=0", "purposes=1,3,4,7"),
     ("telepathy", "is no signal of consent"),
 ])
@@ -120,7 +122,8 @@ def test_a_wrong_signal_stops_configtest_with_one_line(make_httpd, line, words):
     text += httpd.log_text()
     httpd.expect("PCAPI009")
     assert not ok
-    assert "PinterestCapiConsentSignal" in text and words in text
+    (told,) = [part for part in text.splitlines() if "PinterestCapiConsentSignal" in part]
+    assert line.split()[-1] in told and words in told
 
 
 def test_without_a_grant_nothing_is_set_and_no_context_is_kept(make_httpd, api):

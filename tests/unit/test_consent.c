@@ -139,14 +139,20 @@ static capi_consent_state_t read_cmp(const capi_cmp_t *cmp, const char *header)
 
 static const capi_cmp_t *load_cmp(const char *name)
 {
+    static const char *const needs[][3] = {{"moove", "KEY", "advanced"},
+                                           {"commanders-act", "CAT", "3"},
+                                           {"tealium", "N", "3"},
+                                           {"onetrust", "GROUP", "C0004"},
+                                           {"real-cookie-banner", "GROUP", "45"}};
     const capi_cmp_t *cmp;
     const char *message;
-    apr_table_t *params = apr_table_make(pool, 4);
+    apr_table_t *params = apr_table_make(pool, 1);
 
-    apr_table_set(params, "KEY", "advanced");
-    apr_table_set(params, "CAT", "3");
-    apr_table_set(params, "N", "3");
-    apr_table_set(params, "GROUP", strcmp(name, "onetrust") == 0 ? "C0004" : "45");
+    for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
+        if (strcmp(needs[i][0], name) == 0) {
+            apr_table_setn(params, needs[i][1], needs[i][2]);
+        }
+    }
     apr_status_t rv =
         capi_cmp_load(&cmp, &message, project_file("../../conf/cmp"), name, params, pool);
     ck_assert_msg(rv == APR_SUCCESS, "%s", message);

@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* A cookie and what its value says once it is decoded. */
 typedef struct {
@@ -205,12 +206,36 @@ static reader_t *reader_of(loader_t *loader, const char *word)
     return NULL;
 }
 
+static int check_param(void *context, const char *given, const char *value)
+{
+    loader_t *loader = context;
+    const char *known = "";
+    const char *key;
+    json_t *fallback;
+
+    (void)value;
+    json_object_foreach((json_t *)(uintptr_t)loader->defaults, key, fallback)
+    {
+        if (strcasecmp(key, given) == 0) {
+            return 1;
+        }
+        known = apr_pstrcat(loader->p, known, " ", key, NULL);
+    }
+    refuse(loader, APR_EINVAL,
+           apr_psprintf(loader->p, "has no parameter %s: its parameters are%s", given,
+                        *known ? known : " none"));
+    return 0;
+}
+
 static void load(loader_t *loader, capi_cmp_t *cmp, const json_t *object)
 {
     const json_t *granted_by = json_object_get(object, "granted_by");
 
     check_keys(loader, object);
     loader->defaults = json_object_get(object, "params");
+    if (loader->params) {
+        apr_table_do(check_param, loader, loader->params, NULL);
+    }
     if (json_object_get(object, "reader")) {
         cmp->reader = reader_of(loader, text_of(loader, object, "reader", true));
     }
