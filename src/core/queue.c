@@ -185,6 +185,7 @@ apr_status_t capi_queue_create(capi_queue_t **queue, const char *path, apr_uint6
     if (size < CAPI_QUEUE_MIN || size > SIZE_MAX_RING) {
         return APR_EINVAL;
     }
+    made->pool = p;
     fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return errno;
@@ -206,6 +207,7 @@ apr_status_t capi_queue_attach(capi_queue_t **queue, int fd, apr_pool_t *p)
     apr_status_t rv = APR_EINVAL;
     uint64_t file_len;
 
+    found->pool = p;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
         st.st_size >= CAPI_QUEUE_HEADER_LEN + CAPI_QUEUE_MIN &&
         (uint64_t)st.st_size <= CAPI_QUEUE_HEADER_LEN + SIZE_MAX_RING) {

@@ -63,8 +63,8 @@ apr_status_t capi_queue_push(capi_queue_t *queue, const capi_record_t *records, 
 /* The consumer's side; one process, one thread. */
 
 /* The record `*cursor` stands at (0 to start: the tail), and moves the cursor behind it. The bytes
- * are the queue's, 8-byte aligned, valid until capi_queue_release. APR_EOF: none. APR_EGENERAL: a record whose
- * checksum is wrong; the cursor moved behind it. */
+ * are the consumer's own copy, 8-byte aligned, valid until the next call; no worker can change them.
+ * APR_EOF: none. APR_EGENERAL: a record whose checksum is wrong; the cursor moved behind it. */
 apr_status_t capi_queue_peek(capi_queue_t *queue, uint64_t *cursor, const void **bytes,
                              apr_size_t *len);
 

@@ -73,6 +73,9 @@ struct capi_queue_t {
     int wakeup;
     bool owns_wakeup;
     bool has_recovered; /* this consumer has looked for what a killed one left half done */
+    apr_pool_t *pool;   /* of the consumer's copy */
+    char *copy;         /* of the record it looks at: workers can write to the ring at any time */
+    apr_size_t copy_room;
 };
 
 typedef struct {

@@ -60,12 +60,26 @@ static bool read_head(const capi_queue_t *queue, uint64_t position, uint64_t end
             head->sum == capi_queue_sum_record(position, CAPI_QUEUE_PAD, head->len, 0));
 }
 
+/* A worker that was taken over could change a record between check and use, so both see a copy. */
+static const char *copy_content(capi_queue_t *queue, const char *content, apr_size_t len)
+{
+    if (len > queue->copy_room) {
+        queue->copy_room = 2 * len;
+        queue->copy = apr_palloc(queue->pool, queue->copy_room);
+    }
+    if (len > 0) {
+        memcpy(queue->copy, content, len);
+    }
+    return queue->copy;
+}
+
 apr_status_t capi_queue_peek(capi_queue_t *queue, uint64_t *cursor, const void **bytes,
                              apr_size_t *len)
 {
     capi_queue_record_head_t head;
     uint64_t durable;
     uint64_t end;
+    uint64_t start;
     uint64_t next;
     const char *content;
 
@@ -86,15 +100,14 @@ apr_status_t capi_queue_peek(capi_queue_t *queue, uint64_t *cursor, const void *
             *cursor = end;
             return APR_EGENERAL;
         }
-        content = capi_queue_place_of(queue, *cursor) + sizeof(head);
-        if (head.kind == CAPI_QUEUE_RECORD &&
-            head.sum != capi_queue_sum_record(*cursor, head.kind, head.len,
-                                              capi_queue_sum_content(content, head.len))) {
-            *cursor = next;
-            return APR_EGENERAL;
-        }
+        start = *cursor;
         *cursor = next;
     } while (head.kind == CAPI_QUEUE_PAD);
+    content = copy_content(queue, capi_queue_place_of(queue, start) + sizeof(head), head.len);
+    if (head.sum != capi_queue_sum_record(start, head.kind, head.len,
+                                          capi_queue_sum_content(content, head.len))) {
+        return APR_EGENERAL;
+    }
     *bytes = content;
     *len = head.len;
     return APR_SUCCESS;
