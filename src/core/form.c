@@ -57,8 +57,35 @@ apr_array_header_t *capi_form_urlencoded(const char *body, apr_size_t len, apr_p
 
 /* --- multipart --- */
 
+/* Where a quoted value ends, at its second quote or the end of the text. A backslash quotes the next
+ * character, as old browsers write quotes. */
+static const char *end_of_quoted(const char *text)
+{
+    for (text++; *text && *text != '"'; text++) {
+        if (*text == '\\' && (text[1] == '"' || text[1] == '\\')) {
+            text++;
+        }
+    }
+    return text;
+}
+
+static const char *unquote(const char *text, const char *end, apr_pool_t *p)
+{
+    char *plain = apr_palloc(p, (apr_size_t)(end - text));
+    char *to = plain;
+
+    for (text++; text < end; text++) {
+        if (*text == '\\' && (text[1] == '"' || text[1] == '\\')) {
+            text++;
+        }
+        *to++ = *text;
+    }
+    *to = '\0';
+    return plain;
+}
+
 /* The value of a parameter (`name="x"`, `boundary=y`) in a header's value; NULL where it is absent.
- * A backslash quotes the next character, as old browsers write quotes. */
+ * Nothing is allocated for the others: there may be thousands. */
 static const char *parameter_of(const char *text, const char *wanted, apr_pool_t *p)
 {
     apr_size_t wanted_len = strlen(wanted);
@@ -70,8 +97,7 @@ static const char *parameter_of(const char *text, const char *wanted, apr_pool_t
         const char *value = name + name_len + strspn(name + name_len, " \t");
         bool is_wanted =
             name_len == wanted_len && strncasecmp(name, wanted, wanted_len) == 0 && *value == '=';
-        char *plain;
-        char *end;
+        const char *end;
 
         if (*value != '=') {
             text = strchr(name, ';');
@@ -87,18 +113,11 @@ static const char *parameter_of(const char *text, const char *wanted, apr_pool_t
             text = strchr(value, ';');
             continue;
         }
-        plain = end = apr_palloc(p, strlen(value) + 1);
-        for (value++; *value && *value != '"'; value++) {
-            if (*value == '\\' && (value[1] == '"' || value[1] == '\\')) {
-                value++;
-            }
-            *end++ = *value;
-        }
-        *end = '\0';
+        end = end_of_quoted(value);
         if (is_wanted) {
-            return plain;
+            return unquote(value, end, p);
         }
-        text = strchr(value, ';');
+        text = strchr(end, ';');
     }
     return NULL;
 }
@@ -186,7 +205,7 @@ apr_array_header_t *capi_form_multipart(const char *body, apr_size_t len, const 
                                         apr_pool_t *p)
 {
     apr_array_header_t *fields = apr_array_make(p, 16, sizeof(capi_form_field_t));
-    const char *boundary = parameter_of(content_type, "boundary", p);
+    const char *boundary = content_type ? parameter_of(content_type, "boundary", p) : NULL;
     span_t rest = {body, body + len};
     const char *delimiter;
     const char *found;

@@ -19,7 +19,7 @@ typedef struct {
 apr_array_header_t *capi_form_urlencoded(const char *body, apr_size_t len, apr_pool_t *p);
 
 /* The fields of a multipart/form-data body: files are skipped, and so is a part that does not end.
- * No fields where `content_type` names no boundary. */
+ * No fields where `content_type` (may be NULL) names no boundary. */
 apr_array_header_t *capi_form_multipart(const char *body, apr_size_t len, const char *content_type,
                                         apr_pool_t *p);
 

@@ -3,7 +3,9 @@
 #include "form.h"
 
 #include <apr_strings.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "unit.h"
 
@@ -130,9 +132,40 @@ START_TEST(test_a_boundary_may_be_quoted_and_lines_may_end_in_lf)
     assert_value(fields, "a", "1");
     ck_assert_int_eq(
         capi_form_multipart(body, sizeof(body) - 1, "multipart/form-data", pool)->nelts, 0);
+    ck_assert_int_eq(capi_form_multipart(body, sizeof(body) - 1, NULL, pool)->nelts, 0);
     ck_assert_int_eq(
         capi_form_multipart(body, sizeof(body) - 1, "multipart/form-data; boundary=", pool)->nelts,
         0);
+}
+END_TEST
+
+/* Bytes of this process's address space: APR takes its blocks from the kernel. */
+static size_t address_space(void)
+{
+    FILE *statm = fopen("/proc/self/statm", "r");
+    size_t pages = 0;
+
+    ck_assert_ptr_nonnull(statm);
+    ck_assert_int_eq(fscanf(statm, "%zu", &pages), 1);
+    fclose(statm);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+START_TEST(test_parameters_by_the_thousand_cost_no_memory_but_their_own)
+{
+    static const char start[] = "------b\r\nContent-Disposition: form-data";
+    static const char end[] = ";name=\"a\"\r\n\r\n1\r\n------b--";
+    const char *body;
+    char *many = apr_palloc(pool, 60001);
+    size_t before;
+
+    for (int i = 0; i < 10000; i++) {
+        memcpy(many + 6 * i, ";x=\"y\"", 7);
+    }
+    body = apr_pstrcat(pool, start, many, end, NULL);
+    before = address_space();
+    assert_value(multipart(body), "a", "1");
+    ck_assert_uint_le(address_space() - before, 16 << 20);
 }
 END_TEST
 
@@ -159,6 +192,7 @@ int main(void)
     tcase_add_test(cases, test_multipart_fields_are_read_and_files_are_skipped);
     tcase_add_test(cases, test_a_part_that_does_not_end_is_left_out);
     tcase_add_test(cases, test_a_boundary_may_be_quoted_and_lines_may_end_in_lf);
+    tcase_add_test(cases, test_parameters_by_the_thousand_cost_no_memory_but_their_own);
     tcase_add_test(cases, test_fields_are_counted_and_the_rest_is_left_out);
     return unit_end("form", cases);
 }
