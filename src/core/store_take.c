@@ -318,8 +318,9 @@ static apr_status_t add_to_layers(const incoming_t *in, const existing_t *row)
     return rv;
 }
 
-/* When and by whom the merged event is completed. The shop's own word confirms a claim; a request
- * that has its visit ends the wait for a context. */
+/* When and by whom the merged event is completed. The shop's own word confirms a claim, and its
+ * consent is the event's: anybody could have made the claim. A request that has its visit ends the
+ * wait for a context. */
 static void join_waiting(existing_t *row, const incoming_t *in)
 {
     bool is_confirmed = (row->flags & CAPI_ROW_CLAIM) && !(in->flags & CAPI_ROW_CLAIM);
@@ -327,7 +328,9 @@ static void join_waiting(existing_t *row, const incoming_t *in)
 
     if (is_confirmed) {
         row->ready_at = in->ready_at;
-        row->flags &= ~CAPI_ROW_CLAIM;
+        row->flags = (row->flags & ~CAPI_ROW_CLAIM) | (in->flags & CAPI_ROW_DETACHED);
+        row->consent = in->consent;
+        row->signal = in->signal;
     }
     if (!row->visit) {
         row->visit = in->visit;
@@ -429,26 +432,38 @@ static apr_status_t deny_while_waiting(const incoming_t *in, existing_t *row)
     return on_denied ? merge(in, row) : count_duplicate(in);
 }
 
+/* A browser that only knows the id is not asked about the shop's event: the shopper's own denial comes
+ * with the visit. */
+static bool is_strangers(const incoming_t *in, const existing_t *row)
+{
+    return in->event->source == CAPI_SOURCE_BROWSER && row->source > CAPI_SOURCE_BROWSER &&
+           (!in->visit || in->visit != row->visit);
+}
+
 static apr_status_t take_while_waiting(const incoming_t *in, existing_t *row)
 {
     if (capi_is_refused(in->consent, in->signal) && !(in->flags & CAPI_ROW_DETACHED)) {
-        return deny_while_waiting(in, row);
+        return is_strangers(in, row) ? count_duplicate(in) : deny_while_waiting(in, row);
     }
     return may_wait(in) ? merge(in, row) : count_duplicate(in);
 }
 
-/* A settled event that goes out once more under its id: only a browser's word was delivered and
- * this is a stronger one; nobody had answered the consent question; nobody had confirmed it. */
+/* A settled event that goes out once more under its id: only a browser's word was delivered, or
+ * withheld, and this is a stronger one; nobody had answered the consent question; nobody had
+ * confirmed it. */
 static bool is_worth_another(const incoming_t *in, const existing_t *row)
 {
+    bool is_stronger =
+        row->source == CAPI_SOURCE_BROWSER && in->event->source > CAPI_SOURCE_BROWSER;
+
     if (!may_wait(in)) {
         return false;
     }
     switch (row->state) {
     case CAPI_STATE_DELIVERED:
-        return row->source == CAPI_SOURCE_BROWSER && in->event->source > CAPI_SOURCE_BROWSER;
+        return is_stronger;
     case CAPI_STATE_SUPPRESSED:
-        return may_be_granted(in) && !capi_is_answered(row->consent, row->signal);
+        return may_be_granted(in) && (is_stronger || !capi_is_answered(row->consent, row->signal));
     case CAPI_STATE_UNCONFIRMED:
         return !in->event->is_claim;
     default:

@@ -313,7 +313,7 @@ START_TEST(test_denial_in_any_layer_counts)
     second->session_key = KEY_ELSE;
     set_consent(merges[_i].is_first_denied ? first : second, CAPI_CONSENT_DENIED, "gpc");
     add_event(first, CAPI_SOURCE_HEADER, "o1", CLICK BOTH, "");
-    add_event(second, CAPI_SOURCE_BROWSER, "o1", ADDRESS, "");
+    add_event(second, CAPI_SOURCE_BACKEND, "o1", ADDRESS, "");
     take(first, NOW);
     take(second, NOW + 1);
     batch = claim(NOW + SEC(11));

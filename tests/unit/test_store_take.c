@@ -279,6 +279,42 @@ START_TEST(test_event_that_was_denied_stays_withheld_after_a_grant)
 }
 END_TEST
 
+/* Anybody may say anything about `checkout_10492` before the shop does, or within its merge window. */
+START_TEST(test_stranger_who_denies_does_not_silence_the_shops_event)
+{
+    for (int shop_first = 0; shop_first < 2; shop_first++) {
+        for (int has_session = 0; has_session < 2; has_session++) {
+            const char *id = apr_psprintf(pool, "o%d%d", shop_first, has_session);
+            capi_envelope_t *shop = envelope_at(NOW);
+            capi_envelope_t *stranger = envelope_at(NOW);
+
+            add_event(shop, CAPI_SOURCE_HEADER, id, ADDRESS, "");
+            add_event(stranger, CAPI_SOURCE_BROWSER, id, "", "")->is_claim = true;
+            set_consent(stranger, CAPI_CONSENT_DENIED, "bridge");
+            stranger->session_key = has_session ? KEY_ELSE : NULL;
+            take(shop_first ? shop : stranger, NOW);
+            take(shop_first ? stranger : shop, NOW);
+        }
+    }
+    ck_assert_int_eq(claim(NOW + SEC(10))->count, 4);
+}
+END_TEST
+
+START_TEST(test_shoppers_own_denial_from_the_browser_holds_for_the_shops_event)
+{
+    capi_envelope_t *shop = envelope_at(NOW);
+    capi_envelope_t *browser = envelope_at(NOW + SEC(1));
+
+    add_event(shop, CAPI_SOURCE_HEADER, "o1", ADDRESS, "");
+    add_event(browser, CAPI_SOURCE_BROWSER, "o1", "", "")->is_claim = true;
+    set_consent(browser, CAPI_CONSENT_DENIED, "bridge");
+    take(shop, NOW);
+    take(browser, NOW + SEC(1));
+    ck_assert_int_eq(claim(NOW + SEC(10))->count, 0);
+    ck_assert_int_eq(sql_int("SELECT state FROM events"), CAPI_STATE_SUPPRESSED);
+}
+END_TEST
+
 static capi_envelope_t *claim_of(const char *id, apr_time_t at)
 {
     capi_envelope_t *envelope = envelope_at(at);
@@ -323,6 +359,22 @@ START_TEST(test_claim_completes_the_shops_event_in_either_order)
         ck_assert_ptr_nonnull(strstr(batch->events[0].text, "203.0.113.9"));
         deliver(batch, at + SEC(11));
     }
+}
+END_TEST
+
+START_TEST(test_consent_of_a_confirmed_claim_is_the_shops)
+{
+    capi_envelope_t *shop = envelope_at(NOW);
+    capi_envelope_t *stranger = claim_of("o1", NOW);
+
+    stranger->session_key = KEY_ELSE;
+    set_consent(shop, CAPI_CONSENT_DENIED, "default");
+    shop->settings.on_denied = "limited";
+    add_event(shop, CAPI_SOURCE_HEADER, "o1", "\"em\":[\"" EM "\"]," ADDRESS, "");
+    shop->session_key = NULL;
+    take(stranger, NOW);
+    take(shop, NOW);
+    ck_assert_int_eq(sql_int("SELECT consent FROM events"), CAPI_CONSENT_DENIED);
 }
 END_TEST
 
@@ -393,6 +445,9 @@ int main(void)
     tcase_add_test(cases, test_stronger_source_while_the_browser_event_is_on_its_way_is_sent_too);
     tcase_add_test(cases, test_event_withheld_for_want_of_an_answer_is_no_duplicate_of_itself);
     tcase_add_test(cases, test_event_that_was_denied_stays_withheld_after_a_grant);
+    tcase_add_test(cases, test_stranger_who_denies_does_not_silence_the_shops_event);
+    tcase_add_test(cases, test_shoppers_own_denial_from_the_browser_holds_for_the_shops_event);
+    tcase_add_test(cases, test_consent_of_a_confirmed_claim_is_the_shops);
     tcase_add_test(cases, test_claim_alone_is_never_sent_and_erased_after_an_hour);
     tcase_add_test(cases, test_claim_completes_the_shops_event_in_either_order);
     tcase_add_test(cases, test_shops_event_after_an_unconfirmed_claim_is_sent);
