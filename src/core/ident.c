@@ -2,6 +2,8 @@
 
 #include "ident.h"
 
+#include "text.h"
+
 #include <apr_lib.h>
 
 #include <openssl/core_names.h>
@@ -201,14 +203,6 @@ bool capi_is_uuid(const char *text, apr_size_t len)
     return true;
 }
 
-static int hex_value(char c)
-{
-    if (apr_isdigit(c)) {
-        return c - '0';
-    }
-    return apr_isxdigit(c) ? apr_tolower(c) - 'a' + 10 : -1;
-}
-
 apr_int64_t capi_uuid7_msec(const char *text)
 {
     apr_int64_t msec = 0;
@@ -219,14 +213,14 @@ apr_int64_t capi_uuid7_msec(const char *text)
     for (int i = 0; i < CAPI_UUID_LEN; i++) {
         bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
 
-        if (is_dash ? text[i] != '-' : hex_value(text[i]) < 0) {
+        if (is_dash ? text[i] != '-' : capi_hex_value(text[i]) < 0) {
             return -1;
         }
         if (!is_dash && i < 13) {
-            msec = msec * 16 + hex_value(text[i]);
+            msec = msec * 16 + capi_hex_value(text[i]);
         }
     }
-    if (text[14] != '7' || (hex_value(text[19]) & 0xc) != 0x8) {
+    if (text[14] != '7' || (capi_hex_value(text[19]) & 0xc) != 0x8) {
         return -1;
     }
     return msec;

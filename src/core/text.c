@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-static int hex_value(char c)
+int capi_hex_value(char c)
 {
     if (apr_isdigit(c)) {
         return c - '0';
@@ -25,9 +25,9 @@ static char decode_one(const char *text, apr_size_t len, bool plus, apr_size_t *
     if (plus && *text == '+') {
         return ' ';
     }
-    if (*text == '%' && len >= 3 && hex_value(text[1]) >= 0 && hex_value(text[2]) >= 0) {
+    if (*text == '%' && len >= 3 && capi_hex_value(text[1]) >= 0 && capi_hex_value(text[2]) >= 0) {
         *used = 3;
-        return (char)(hex_value(text[1]) * 16 + hex_value(text[2]));
+        return (char)(capi_hex_value(text[1]) * 16 + capi_hex_value(text[2]));
     }
     return *text;
 }

@@ -27,6 +27,9 @@ const char *capi_cookie_get(const char *header, const char *name, apr_pool_t *p)
  * takes the cookie away (Max-Age=0, or Expires in 1970). */
 const char *capi_set_cookie_raw(apr_size_t *len, const char *header, const char *name);
 
+/* What a hex digit is worth; -1 where it is none. */
+int capi_hex_value(char c);
+
 /* `%XX` (and `+` where `plus`) decoded, copied to the pool and cut at a NUL. */
 const char *capi_percent_decode(const char *text, apr_size_t len, bool plus, apr_pool_t *p);
 

@@ -18,31 +18,15 @@ import time
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from waiting import PATIENCE, is_alive, wait_for  # noqa: E402
+
 BUILD = HERE.parents[1] / os.environ.get("CAPI_BUILD", "build")
 VALGRIND = os.environ.get("CAPI_VALGRIND") == "1"
-PATIENCE = 60 if VALGRIND else 20
 
 ACCOUNT = "549755885175"
 TOKEN = "pina_TOKEN0123456789abcdefTOKEN"
-
-
-def wait_for(condition, what, timeout=PATIENCE):
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited in vain for {what}")
-        time.sleep(0.02)
-
-
-def is_alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 class Feed:

@@ -1,6 +1,7 @@
 #include "decode.h"
 
 #include "tcf.h"
+#include "text.h"
 
 #include <apr_base64.h>
 #include <apr_lib.h>
@@ -19,11 +20,6 @@ unsigned capi_decode_step(const char *word)
     return 0;
 }
 
-static int hex_value(char c)
-{
-    return apr_isdigit(c) ? c - '0' : (apr_tolower(c) - 'a') + 10;
-}
-
 static bool undo_percent(char *text, apr_size_t *len)
 {
     apr_size_t out = 0;
@@ -36,7 +32,7 @@ static bool undo_percent(char *text, apr_size_t *len)
         if (in + 2 >= *len || !apr_isxdigit(text[in + 1]) || !apr_isxdigit(text[in + 2])) {
             return false;
         }
-        text[out++] = (char)(hex_value(text[in + 1]) << 4 | hex_value(text[in + 2]));
+        text[out++] = (char)(capi_hex_value(text[in + 1]) << 4 | capi_hex_value(text[in + 2]));
         in += 2;
     }
     *len = out;
