@@ -84,7 +84,7 @@ bool capi_rate_take(capi_rate_t *rate, const unsigned char *secret, apr_size_t s
         uint32_t here = count_of(atomic_load_explicit(cells[row], memory_order_relaxed), minute);
         count = here < count ? here : count;
     }
-    if (count + (uint32_t)events > (uint32_t)limit) {
+    if (count + (uint32_t)(events > 0 ? events : 1) > (uint32_t)limit) {
         *retry_after_sec = 60 - (int)(apr_time_sec(now) % 60);
         return false;
     }

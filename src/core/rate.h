@@ -13,8 +13,9 @@ typedef struct capi_rate_t capi_rate_t;
 apr_status_t capi_rate_create(capi_rate_t **rate, apr_pool_t *p);
 
 /* Counts `events` of `address` (IPv6 by its /64) where they stay within `limit` a minute; else
- * counts nothing, returns false and says in how many seconds the minute is over. Without a lock:
- * workers that count in the same instant may let a few more pass. */
+ * counts nothing, returns false and says in how many seconds the minute is over. 0 events ask
+ * whether one more would pass. Without a lock: workers that count in the same instant may let a few
+ * more pass. */
 bool capi_rate_take(capi_rate_t *rate, const unsigned char *secret, apr_size_t secret_len,
                     const char *address, int events, int limit, apr_time_t now,
                     int *retry_after_sec);

@@ -30,7 +30,7 @@ bool capi_endpoint_is_own_page(int *status, request_rec *r);
 bool capi_endpoint_is_preflight(int *status, request_rec *r, const char *methods);
 
 /* Counts `events` of the client's address; false where they are more than PinterestCapiCollectLimit
- * lets pass in a minute. */
+ * lets pass in a minute. 0 only asks, before a body is read for nothing. */
 bool capi_endpoint_is_within_limit(int *status, request_rec *r, int events);
 
 typedef enum {
@@ -41,9 +41,9 @@ typedef enum {
 /* The body as JSON, freed with the request; NULL where it is none, too large or of another type. */
 json_t *capi_endpoint_read(int *status, request_rec *r, capi_body_kind_t kind);
 
-/* The events of {"data": [...]}, or with `or_one` of a single event object; NULL where there is no
- * event or there are too many. */
-const json_t *capi_endpoint_list(int *status, request_rec *r, json_t *body, bool or_one);
+/* The events of a body {"data": [...]}, or, where it may be lenient, of a single event object; NULL
+ * where there is no event or there are too many. */
+const json_t *capi_endpoint_events(int *status, request_rec *r, capi_body_kind_t kind);
 
 /* Into the queue, all or nothing. False where it could not be kept. */
 bool capi_endpoint_push(int *status, request_rec *r, const capi_envelope_t *envelope,

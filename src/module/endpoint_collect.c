@@ -147,7 +147,6 @@ int capi_collect_handler(request_rec *r)
 {
     collection_t c = {.r = r};
     const json_t *list;
-    json_t *body;
     int status = OK;
 
     if (!r->handler || strcmp(r->handler, "pinterest-capi-collect") != 0) {
@@ -163,14 +162,10 @@ int capi_collect_handler(request_rec *r)
     if (r->method_number != M_POST) {
         return capi_endpoint_wrong_method(r, "POST");
     }
-    if (!capi_endpoint_is_own_page(&status, r)) {
+    if (!capi_endpoint_is_own_page(&status, r) || !capi_endpoint_is_within_limit(&status, r, 0)) {
         return status;
     }
-    body = capi_endpoint_read(&status, r, CAPI_BODY_LENIENT);
-    if (!body) {
-        return status;
-    }
-    list = capi_endpoint_list(&status, r, body, true);
+    list = capi_endpoint_events(&status, r, CAPI_BODY_LENIENT);
     if (!list || !capi_endpoint_is_within_limit(&status, r, (int)json_array_size(list))) {
         return status;
     }

@@ -15,6 +15,10 @@ APLOG_USE_MODULE(pinterest_capi);
 
 #define READ_BYTES 16384
 
+/* A bracket of two bytes becomes a container of 250. No event is written in less than eight bytes a
+ * value, so a body of the largest size that has more of them was made to fill memory. */
+#define VALUES_MAX (CAPI_EVENTS_BODY_MAX / 8)
+
 /* --- answers --- */
 
 int capi_endpoint_answer(request_rec *r, int http_status, json_t *body)
@@ -29,6 +33,7 @@ int capi_endpoint_answer(request_rec *r, int http_status, json_t *body)
     r->status_line = NULL;
     ap_set_content_type(r, "application/json");
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
+    apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
     ap_set_content_length(r, (apr_off_t)strlen(text));
     if (!r->header_only) {
         ap_rwrite(text, (int)strlen(text), r);
@@ -343,6 +348,20 @@ static bool read_body(int *status, body_t *body, request_rec *r)
     return false;
 }
 
+/* Brackets and commas inside strings count too: they are rare there. */
+static bool has_too_many_values(const body_t *body)
+{
+    apr_size_t count = 0;
+    apr_size_t i;
+
+    for (i = 0; i < body->len; i++) {
+        char c = body->bytes[i];
+
+        count += c == ',' || c == '{' || c == '[';
+    }
+    return count > VALUES_MAX;
+}
+
 static apr_status_t free_json(void *json)
 {
     json_decref(json);
@@ -363,6 +382,10 @@ json_t *capi_endpoint_read(int *status, request_rec *r, capi_body_kind_t kind)
     if (!read_body(status, &body, r)) {
         return NULL;
     }
+    if (has_too_many_values(&body)) {
+        *status = refuse_size(r);
+        return NULL;
+    }
     json = json_loadb(body.len ? body.bytes : "", body.len, 0, &error);
     if (!json) {
         *status = capi_endpoint_refuse(
@@ -375,7 +398,8 @@ json_t *capi_endpoint_read(int *status, request_rec *r, capi_body_kind_t kind)
     return json;
 }
 
-const json_t *capi_endpoint_list(int *status, request_rec *r, json_t *body, bool or_one)
+/* The list in a body; with `or_one` the body may be an event by itself. */
+static const json_t *find_list(int *status, request_rec *r, json_t *body, bool or_one)
 {
     json_t *list = json_object_get(body, "data");
     const char *trouble = NULL;
@@ -404,6 +428,13 @@ const json_t *capi_endpoint_list(int *status, request_rec *r, json_t *body, bool
         return NULL;
     }
     return list;
+}
+
+const json_t *capi_endpoint_events(int *status, request_rec *r, capi_body_kind_t kind)
+{
+    json_t *body = capi_endpoint_read(status, r, kind);
+
+    return body ? find_list(status, r, body, kind == CAPI_BODY_LENIENT) : NULL;
 }
 
 /* --- the queue --- */

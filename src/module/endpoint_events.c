@@ -219,7 +219,6 @@ int capi_events_handler(request_rec *r)
 {
     delivery_t d = {.r = r};
     const json_t *list;
-    json_t *body;
     int status = OK;
 
     if (!r->handler || strcmp(r->handler, "pinterest-capi-events") != 0) {
@@ -232,10 +231,6 @@ int capi_events_handler(request_rec *r)
     if (r->method_number != M_POST) {
         return capi_endpoint_wrong_method(r, "POST");
     }
-    body = capi_endpoint_read(&status, r, CAPI_BODY_JSON);
-    if (!body) {
-        return status;
-    }
-    list = capi_endpoint_list(&status, r, body, false);
+    list = capi_endpoint_events(&status, r, CAPI_BODY_JSON);
     return list ? deliver(&d, list) : status;
 }

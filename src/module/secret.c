@@ -5,6 +5,7 @@
 
 #include <apr_strings.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -26,25 +27,26 @@ static bool give_to(int fd, const capi_runner_t *runner)
     return geteuid() != 0 || fchown(fd, runner->uid, runner->gid) == 0;
 }
 
-static bool is_empty_directory(const char *path, apr_pool_t *p)
+static bool is_empty_directory(int fd)
 {
-    apr_dir_t *dir;
-    apr_finfo_t entry;
-    bool is_empty = true;
+    int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = own >= 0 ? fdopendir(own) : NULL;
+    const struct dirent *entry;
+    bool is_empty = dir != NULL;
 
-    if (apr_dir_open(&dir, path, p) != APR_SUCCESS) {
-        return false;
+    while (is_empty && (entry = readdir(dir)) != NULL) {
+        is_empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
     }
-    while (is_empty && apr_dir_read(&entry, APR_FINFO_NAME, dir) == APR_SUCCESS) {
-        is_empty = strcmp(entry.name, ".") == 0 || strcmp(entry.name, "..") == 0;
+    if (dir) {
+        closedir(dir);
     }
-    apr_dir_close(dir);
     return is_empty;
 }
 
-/* A directory that is there must be the sender's alone; an empty one of root's is made so. */
-static const char *check_directory(int fd, const char *path, const capi_runner_t *runner,
-                                   apr_pool_t *p)
+/* A directory that is there must be the sender's alone; an empty one of root's is made so, unless a
+ * link led there: who can write above could aim it at any directory of root's. */
+static const char *check_directory(int fd, bool is_link, const char *path,
+                                   const capi_runner_t *runner, apr_pool_t *p)
 {
     struct stat st;
 
@@ -52,7 +54,7 @@ static const char *check_directory(int fd, const char *path, const capi_runner_t
         return why(p, "cannot look at", path, errno);
     }
     if (st.st_uid != runner->uid) {
-        if (st.st_uid != geteuid() || !is_empty_directory(path, p)) {
+        if (is_link || st.st_uid != geteuid() || !is_empty_directory(fd)) {
             return apr_psprintf(p,
                                 "%s belongs to user %ld, but the sender runs as %s: run "
                                 "chown -R %s %s, or set " CAPI_DIR_STATE_DIR " or " CAPI_DIR_USER,
@@ -71,22 +73,22 @@ static const char *check_directory(int fd, const char *path, const capi_runner_t
 static const char *open_directory(int *fd, const char *path, const capi_runner_t *runner,
                                   apr_pool_t *p)
 {
-    bool is_new = mkdir(path, 0700) == 0;
-    const char *trouble = NULL;
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    const char *trouble;
+    bool is_link;
 
-    if (!is_new && errno != EEXIST) {
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         return why(p, "cannot make the directory", path, errno);
     }
-    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *fd = open(path, flags | O_NOFOLLOW);
+    is_link = *fd < 0 && (errno == ENOTDIR || errno == ELOOP);
+    if (is_link) {
+        *fd = open(path, flags);
+    }
     if (*fd < 0) {
         return why(p, "cannot open the directory", path, errno);
     }
-    if (is_new && !give_to(*fd, runner)) {
-        trouble = why(p, "cannot give the sender's user", path, errno);
-    }
-    if (!is_new) {
-        trouble = check_directory(*fd, path, runner, p);
-    }
+    trouble = check_directory(*fd, is_link, path, runner, p);
     if (trouble) {
         close(*fd);
     }

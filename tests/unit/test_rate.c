@@ -50,6 +50,19 @@ START_TEST(test_a_batch_counts_as_its_events_and_a_refused_one_as_none)
 }
 END_TEST
 
+START_TEST(test_asking_counts_nothing)
+{
+    make_rate();
+    for (int i = 0; i < 200; i++) {
+        ck_assert(take("203.0.113.1", 0, T0));
+    }
+    ck_assert(take("203.0.113.1", 119, T0));
+    ck_assert(take("203.0.113.1", 0, T0));
+    ck_assert(take("203.0.113.1", 1, T0));
+    ck_assert(!take("203.0.113.1", 0, T0));
+}
+END_TEST
+
 START_TEST(test_ipv6_is_one_client_by_its_64_bits)
 {
     make_rate();
@@ -91,6 +104,7 @@ int main(void)
 
     tcase_add_test(cases, test_the_limit_is_per_address_and_minute);
     tcase_add_test(cases, test_a_batch_counts_as_its_events_and_a_refused_one_as_none);
+    tcase_add_test(cases, test_asking_counts_nothing);
     tcase_add_test(cases, test_ipv6_is_one_client_by_its_64_bits);
     tcase_add_test(cases, test_a_crowd_neither_evicts_nor_blocks_others);
     tcase_add_test(cases, test_children_count_together);
