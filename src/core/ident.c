@@ -65,8 +65,8 @@ static int add_part(EVP_MAC_CTX *mac, const char *part)
            EVP_MAC_update(mac, (const unsigned char *)part, len);
 }
 
-void capi_keyed_hash(char *hex, const unsigned char secret[CAPI_SECRET_LEN], const char *account,
-                     const char *api_url, bool test, const char *kind, const char *value)
+static void hash_parts(char *hex, const unsigned char secret[CAPI_SECRET_LEN],
+                       const char *const *parts, int count)
 {
     char digest_name[] = "SHA256";
     OSSL_PARAM params[] = {
@@ -77,15 +77,33 @@ void capi_keyed_hash(char *hex, const unsigned char secret[CAPI_SECRET_LEN], con
     size_t len = 0;
     EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     EVP_MAC_CTX *mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
+    bool is_good = mac && EVP_MAC_init(mac, secret, CAPI_SECRET_LEN, params);
 
-    if (!mac || !EVP_MAC_init(mac, secret, CAPI_SECRET_LEN, params) || !add_part(mac, account) ||
-        !add_part(mac, api_url) || !add_part(mac, test ? "1" : "0") || !add_part(mac, kind) ||
-        !add_part(mac, value) || !EVP_MAC_final(mac, digest, &len, sizeof(digest))) {
+    for (int i = 0; i < count && is_good; i++) {
+        is_good = add_part(mac, parts[i]);
+    }
+    if (!is_good || !EVP_MAC_final(mac, digest, &len, sizeof(digest))) {
         abort();
     }
     EVP_MAC_CTX_free(mac);
     EVP_MAC_free(hmac);
     write_hex(hex, digest, CAPI_KEYED_LEN / 2);
+}
+
+void capi_keyed_hash(char *hex, const unsigned char secret[CAPI_SECRET_LEN], const char *account,
+                     const char *api_url, bool test, const char *kind, const char *value)
+{
+    const char *const parts[] = {account, api_url, test ? "1" : "0", kind, value};
+
+    hash_parts(hex, secret, parts, 5);
+}
+
+void capi_form_token(char *hex, const unsigned char secret[CAPI_SECRET_LEN], const char *user,
+                     const char *id)
+{
+    const char *const parts[] = {user, id};
+
+    hash_parts(hex, secret, parts, 2);
 }
 
 void capi_used_id_hash(char *hex, apr_int64_t destination, const char *name, const char *event_id)

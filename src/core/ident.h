@@ -22,6 +22,11 @@ bool capi_is_sha256_hex(const char *text, apr_size_t len);
 void capi_keyed_hash(char *hex, const unsigned char secret[CAPI_SECRET_LEN], const char *account,
                      const char *api_url, bool test, const char *kind, const char *value);
 
+/* The token by which a form of the page is known to be its own: HMAC-SHA256 over the user's name and
+ * the form's id, cut to CAPI_KEYED_LEN hex digits. `hex` has room for CAPI_KEYED_LEN + 1. */
+void capi_form_token(char *hex, const unsigned char secret[CAPI_SECRET_LEN], const char *user,
+                     const char *id);
+
 /* Hash of (destination, name, id) by which a used event_id is remembered after its record is gone. */
 void capi_used_id_hash(char *hex, apr_int64_t destination, const char *name, const char *event_id);
 

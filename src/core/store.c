@@ -2,6 +2,7 @@
 
 #include "store.h"
 
+#include "ask.h"
 #include "store_int.h"
 #include "store_sql.h"
 
@@ -26,8 +27,14 @@ static const char *const step_1[] = {SQL_META_TABLE,         SQL_NOTES_TABLE,
                                      SQL_USED_IDS_TABLE,     SQL_USED_IDS_AGE,
                                      SQL_COUNTERS_TABLE,     NULL};
 
+static const char *const step_2[] = {SQL_ASKS_TABLE, SQL_ASKS_OPEN, SQL_DESTINATIONS_PAUSED_AT,
+                                     SQL_DESTINATIONS_PAUSED_BY, NULL};
+
 /* Steps are only ever added. */
-static const char *const *const steps[CAPI_SCHEMA_VERSION] = {step_1};
+static const char *const *const steps[CAPI_SCHEMA_VERSION] = {step_1, step_2};
+
+/* Who opens: the page to read, the page to ask for something, the sender. */
+typedef enum { OPEN_TO_READ, OPEN_TO_ASK, OPEN_TO_WRITE } open_mode_t;
 
 /* The file behind SQLite's parameters; NULL where only SQLite can tell. */
 static const char *sqlite_path(const char *driver, const char *params)
@@ -55,7 +62,7 @@ static const char *read_only_mode(const char *path, apr_pool_t *p)
     return exists(apr_pstrcat(p, path, "-shm", NULL), p) ? "?mode=ro&readonly_shm=1" : "?mode=ro";
 }
 
-static const char *read_only_uri(const char *path, apr_pool_t *p)
+static const char *uri_of(const char *path, const char *mode, apr_pool_t *p)
 {
     char *uri = apr_palloc(p, 3 * strlen(path) + 1);
     char *to = uri;
@@ -69,7 +76,7 @@ static const char *read_only_uri(const char *path, apr_pool_t *p)
         }
     }
     *to = '\0';
-    return apr_pstrcat(p, "file:", uri, read_only_mode(path, p), NULL);
+    return apr_pstrcat(p, "file:", uri, mode, NULL);
 }
 
 static apr_status_t find_driver(capi_store_t *store, const char **message, const char *driver)
@@ -105,16 +112,19 @@ static apr_status_t connect_to(capi_store_t *store, const char **message, const 
     return rv;
 }
 
-static apr_status_t set_pragmas(capi_store_t *store, bool read_only)
+static apr_status_t set_pragmas(capi_store_t *store, open_mode_t mode)
 {
     static const char *const asked[] = {SQL_PRAGMA_BUSY, SQL_PRAGMA_WAL, SQL_PRAGMA_ERASE,
                                         SQL_PRAGMA_AUTOCHECKPOINT};
     const char *answer;
     apr_status_t rv;
 
-    if (read_only) {
+    if (mode != OPEN_TO_WRITE) {
         rv = capi_db_exec_select(&answer, store, SQL_PRAGMA_BUSY, store->scratch);
-        return rv == APR_SUCCESS ? capi_db_exec(store, SQL_PRAGMA_QUERY_ONLY) : rv;
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        return capi_db_exec(store, mode == OPEN_TO_READ ? SQL_PRAGMA_QUERY_ONLY : SQL_PRAGMA_FULL);
     }
     for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
         rv = capi_db_exec_select(&answer, store, asked[i], store->scratch);
@@ -173,6 +183,12 @@ static apr_status_t run_step(capi_store_t *store, int version)
     return rv;
 }
 
+/* Statements that were prepared before the schema changed are not prepared again by the driver. */
+static void forget_statements(capi_store_t *store)
+{
+    memset(store->statements, 0, sizeof(store->statements));
+}
+
 /* Each step in a transaction of its own, which also sees what another sender did meanwhile. */
 static apr_status_t migrate(capi_store_t *store, int *version)
 {
@@ -189,6 +205,7 @@ static apr_status_t migrate(capi_store_t *store, int *version)
         rv = read_version(version, store);
         if (rv == APR_SUCCESS && *version < CAPI_SCHEMA_VERSION) {
             rv = run_step(store, *version);
+            forget_statements(store);
             *version += 1;
         }
         if (rv == APR_SUCCESS) {
@@ -201,18 +218,13 @@ static apr_status_t migrate(capi_store_t *store, int *version)
     return rv;
 }
 
-/* Statements that were prepared before the schema changed are not prepared again by the driver. */
-static void forget_statements(capi_store_t *store)
-{
-    memset(store->statements, 0, sizeof(store->statements));
-}
-
-static apr_status_t check_schema(capi_store_t *store, const char **message, bool read_only)
+static apr_status_t check_schema(capi_store_t *store, const char **message, open_mode_t mode)
 {
     int version = 0;
-    apr_status_t rv = read_only ? read_version(&version, store) : migrate(store, &version);
+    apr_status_t rv =
+        mode == OPEN_TO_WRITE ? migrate(store, &version) : read_version(&version, store);
 
-    if (rv != APR_SUCCESS && read_only && !capi_db_is_damage(store->error)) {
+    if (rv != APR_SUCCESS && mode != OPEN_TO_WRITE && !capi_db_is_damage(store->error)) {
         *message = apr_psprintf(store->pool,
                                 "the store cannot be read yet (%s): the sender sets it up when it"
                                 " starts",
@@ -295,23 +307,27 @@ static capi_store_t *make_store(apr_pool_t *p)
     return store;
 }
 
-static apr_status_t open_once(capi_store_t *store, const char **message, const char *params,
-                              bool read_only)
+static const char *params_of(const capi_store_t *store, const char *params, open_mode_t mode)
 {
-    apr_status_t rv;
+    if (!store->path || mode == OPEN_TO_WRITE) {
+        return params;
+    }
+    return uri_of(store->path,
+                  mode == OPEN_TO_READ ? read_only_mode(store->path, store->scratch) : "?mode=rw",
+                  store->scratch);
+}
 
-    if (store->path && read_only) {
-        rv = connect_to(store, message, read_only_uri(store->path, store->scratch));
-    }
-    else {
-        rv = connect_to(store, message, params);
-    }
+static apr_status_t open_once(capi_store_t *store, const char **message, const char *params,
+                              open_mode_t mode)
+{
+    apr_status_t rv = connect_to(store, message, params_of(store, params, mode));
+
     if (rv != APR_SUCCESS) {
         return rv;
     }
     if (store->path) {
-        rv = set_pragmas(store, read_only);
-        if (rv == APR_SUCCESS && !read_only) {
+        rv = set_pragmas(store, mode);
+        if (rv == APR_SUCCESS && mode == OPEN_TO_WRITE) {
             rv = check_file(store);
         }
     }
@@ -319,9 +335,12 @@ static apr_status_t open_once(capi_store_t *store, const char **message, const c
         *message = apr_psprintf(store->pool, "the store cannot be used: %s", store->error);
         return rv;
     }
-    rv = check_schema(store, message, read_only);
-    if (rv == APR_SUCCESS && !read_only) {
+    rv = check_schema(store, message, mode);
+    if (rv == APR_SUCCESS && mode == OPEN_TO_WRITE) {
         rv = recover(store);
+        if (rv == APR_SUCCESS) {
+            rv = capi_ask_prepare(store);
+        }
         if (rv != APR_SUCCESS) {
             *message = apr_psprintf(store->pool, "the store cannot be read: %s", store->error);
         }
@@ -358,7 +377,7 @@ static apr_status_t set_aside(const char *path, const char **message, apr_pool_t
 
 /* One try; what went wrong is said in `p`. */
 static apr_status_t try_open(capi_store_t **opened, const char **message, const char *driver,
-                             const char *params, bool read_only, apr_pool_t *p)
+                             const char *params, open_mode_t mode, apr_pool_t *p)
 {
     const char *path = sqlite_path(driver, params);
     capi_store_t *store = make_store(p);
@@ -366,10 +385,10 @@ static apr_status_t try_open(capi_store_t **opened, const char **message, const 
     apr_status_t rv;
 
     store->path = path ? apr_pstrdup(store->pool, path) : NULL;
-    store->read_only = read_only;
+    store->read_only = mode != OPEN_TO_WRITE;
     rv = find_driver(store, &said, driver);
     if (rv == APR_SUCCESS) {
-        rv = open_once(store, &said, params, read_only);
+        rv = open_once(store, &said, params, mode);
     }
     if (rv == APR_SUCCESS) {
         *opened = store;
@@ -380,31 +399,13 @@ static apr_status_t try_open(capi_store_t **opened, const char **message, const 
     return rv;
 }
 
-apr_status_t capi_store_open(capi_store_t **opened, const char **message, const char *driver,
-                             const char *params, bool read_only, apr_pool_t *p)
+/* Damage may have been marked while the store was in use, or is by the first of two tries. */
+static apr_status_t open_to_write(capi_store_t **opened, const char **message, const char *driver,
+                                  const char *params, const char *path, apr_pool_t *p)
 {
-    const char *path = sqlite_path(driver, params);
-    const char *mark = path ? apr_pstrcat(p, path, CAPI_DAMAGE_MARK, NULL) : NULL;
+    const char *mark = apr_pstrcat(p, path, CAPI_DAMAGE_MARK, NULL);
     apr_status_t rv = APR_SUCCESS;
 
-    *opened = NULL;
-    *message = NULL;
-    if (read_only && path && !exists(path, p)) {
-        *message =
-            apr_psprintf(p, "there is no store at %s: the sender makes it when it starts", path);
-        return APR_ENOENT;
-    }
-    if (!path) {
-        return try_open(opened, message, driver, params, read_only, p);
-    }
-    if (read_only) {
-        const char *first_said = NULL;
-
-        rv = try_open(opened, &first_said, driver, params, true, p);
-        /* A sender that starts or ends just now makes or removes the log between two looks. */
-        return rv == APR_SUCCESS ? rv : try_open(opened, message, driver, params, true, p);
-    }
-    /* Damage may have been marked while the store was in use, or is by this first try. */
     for (int tries = 0; tries < 2; tries++) {
         if (exists(mark, p)) {
             rv = set_aside(path, message, p);
@@ -412,12 +413,55 @@ apr_status_t capi_store_open(capi_store_t **opened, const char **message, const 
                 return rv;
             }
         }
-        rv = try_open(opened, message, driver, params, read_only, p);
+        rv = try_open(opened, message, driver, params, OPEN_TO_WRITE, p);
         if (rv == APR_SUCCESS || !exists(mark, p)) {
             return rv;
         }
     }
     return rv;
+}
+
+static apr_status_t open_existing(capi_store_t **opened, const char **message, const char *driver,
+                                  const char *params, const char *path, open_mode_t mode,
+                                  apr_pool_t *p)
+{
+    const char *first_said = NULL;
+    apr_status_t rv;
+
+    if (!exists(path, p)) {
+        *message =
+            apr_psprintf(p, "there is no store at %s: the sender makes it when it starts", path);
+        return APR_ENOENT;
+    }
+    rv = try_open(opened, &first_said, driver, params, mode, p);
+    /* A sender that starts or ends just now makes or removes the log between two looks. */
+    return rv == APR_SUCCESS ? rv : try_open(opened, message, driver, params, mode, p);
+}
+
+static apr_status_t open_store(capi_store_t **opened, const char **message, const char *driver,
+                               const char *params, open_mode_t mode, apr_pool_t *p)
+{
+    const char *path = sqlite_path(driver, params);
+
+    *opened = NULL;
+    *message = NULL;
+    if (!path) {
+        return try_open(opened, message, driver, params, mode, p);
+    }
+    return mode == OPEN_TO_WRITE ? open_to_write(opened, message, driver, params, path, p)
+                                 : open_existing(opened, message, driver, params, path, mode, p);
+}
+
+apr_status_t capi_store_open(capi_store_t **opened, const char **message, const char *driver,
+                             const char *params, bool read_only, apr_pool_t *p)
+{
+    return open_store(opened, message, driver, params, read_only ? OPEN_TO_READ : OPEN_TO_WRITE, p);
+}
+
+apr_status_t capi_store_open_to_ask(capi_store_t **opened, const char **message, const char *driver,
+                                    const char *params, apr_pool_t *p)
+{
+    return open_store(opened, message, driver, params, OPEN_TO_ASK, p);
 }
 
 void capi_store_close(capi_store_t *store)

@@ -16,6 +16,11 @@ apr_status_t capi_store_open(capi_store_t **store, const char **message, const c
                              const char *params, bool read_only, apr_pool_t *p);
 void capi_store_close(capi_store_t *store);
 
+/* Opens a store that is there and of this version, to read it and to ask for something (ask.h):
+ * what the sender does when it opens one is left alone. */
+apr_status_t capi_store_open_to_ask(capi_store_t **store, const char **message, const char *driver,
+                                    const char *params, apr_pool_t *p);
+
 /* The last error in the engine's words, for the log. */
 const char *capi_store_error(const capi_store_t *store);
 
@@ -53,6 +58,7 @@ typedef struct {
     apr_time_t held_since;
     const char *held_reason;
     apr_int64_t waiting; /* events that are not settled */
+    bool is_paused;      /* somebody wants nothing to go out */
 } capi_destination_t;
 
 /* All destinations, ordered by id, in the pool. */

@@ -67,17 +67,12 @@ bool capi_store_is_denied_since(const capi_store_t *store, const capi_outgoing_t
     return false;
 }
 
-/* A row of SQL_OUTBOX_OF_VISIT. What a context completes has the context's rule. */
-static apr_status_t deny_row(capi_store_t *store, const capi_rows_t *rows,
-                             const capi_visit_row_t *visit, apr_time_t now)
+apr_status_t capi_deny_row(capi_store_t *store, const capi_rows_t *rows,
+                           const capi_ruling_t *ruling, const char *error, apr_time_t now)
 {
     apr_int64_t event = capi_rows_int(rows, 0);
     capi_dest_t *dest = capi_dest_of(store, capi_rows_int(rows, 1));
     int flags = (int)capi_rows_int(rows, 3);
-    capi_ruling_t ruling = {.state = visit->consent,
-                            .signal = visit->signal,
-                            .on_denied = capi_rows_text(rows, 6) ? visit->on_denied
-                                                                 : capi_rows_text(rows, 5)};
 
     if (capi_rows_int(rows, 2) >= CAPI_DUE_REJECTED) {
         return capi_erase(store, event, flags);
@@ -85,10 +80,22 @@ static apr_status_t deny_row(capi_store_t *store, const capi_rows_t *rows,
     if (!dest) {
         return APR_SUCCESS;
     }
-    if (capi_rule_kept(ruling.on_denied) || capi_flight_of(store, event)) {
-        return capi_note_denial(store, event, ruling.signal, ruling.on_denied);
+    if (capi_rule_kept(ruling->on_denied) || capi_flight_of(store, event)) {
+        return capi_note_denial(store, event, ruling->signal, ruling->on_denied);
     }
-    return capi_withdraw(store, dest, event, capi_rows_text(rows, 4), flags, &ruling, NULL, now);
+    return capi_withdraw(store, dest, event, capi_rows_text(rows, 4), flags, ruling, error, now);
+}
+
+/* A row of SQL_OUTBOX_OF_VISIT. What a context completes has the context's rule. */
+static apr_status_t deny_of_visit(capi_store_t *store, const capi_rows_t *rows,
+                                  const capi_visit_row_t *visit, apr_time_t now)
+{
+    const capi_ruling_t ruling = {.state = visit->consent,
+                                  .signal = visit->signal,
+                                  .on_denied = capi_rows_text(rows, 6) ? visit->on_denied
+                                                                       : capi_rows_text(rows, 5)};
+
+    return capi_deny_row(store, rows, &ruling, NULL, now);
 }
 
 apr_status_t capi_deny_waiting(capi_store_t *store, const capi_visit_row_t *visit, apr_time_t now)
@@ -106,7 +113,7 @@ apr_status_t capi_deny_waiting(capi_store_t *store, const capi_visit_row_t *visi
         while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
             count++;
             last = capi_rows_int(&rows, 0);
-            rv = deny_row(store, &rows, visit, now);
+            rv = deny_of_visit(store, &rows, visit, now);
         }
     } while (rv == APR_SUCCESS && count > 0);
     return rv;

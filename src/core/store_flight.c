@@ -236,6 +236,7 @@ apr_status_t capi_store_destinations(apr_array_header_t **list, capi_store_t *st
         row->held_reason = capi_rows_text(&rows, 6);
         row->is_held = row->held_since != 0;
         row->waiting = capi_rows_int(&rows, 7);
+        row->is_paused = capi_rows_text(&rows, 8) != NULL;
     }
     return APR_SUCCESS;
 }

@@ -14,7 +14,7 @@
 #define CAPI_DAMAGE_MARK ".damaged"
 
 /* Which version of the schema this program knows. */
-#define CAPI_SCHEMA_VERSION 1
+#define CAPI_SCHEMA_VERSION 2
 
 /* --- statements (store_db.c) --- */
 
@@ -80,6 +80,21 @@ typedef enum {
     CAPI_SQL_OLD_VISITS,
     CAPI_SQL_OLD_USED_IDS,
     CAPI_SQL_OLD_COUNTERS,
+    CAPI_SQL_ASK_ADD,
+    CAPI_SQL_ASKS_TO_DO,
+    CAPI_SQL_ASK_DONE,
+    CAPI_SQL_ASK_ERASED,
+    CAPI_SQL_DESTINATION_PAUSE,
+    CAPI_SQL_OUTBOX_HURRY,
+    CAPI_SQL_KEPT_REJECTED,
+    CAPI_SQL_EVENT_REQUEUED,
+    CAPI_SQL_FORGET_VISITS_END,
+    CAPI_SQL_FORGET_EVENTS_END,
+    CAPI_SQL_FORGET_VISITS,
+    CAPI_SQL_FORGET_EVENTS,
+    CAPI_SQL_VISIT_KEYS_FORGET,
+    CAPI_SQL_VISIT_FORGET,
+    CAPI_SQL_OLD_ASKS,
     CAPI_SQL_COUNT
 } capi_sql_t;
 
@@ -195,6 +210,12 @@ bool capi_is_refused(capi_consent_state_t state, const char *signal);
 apr_status_t capi_withdraw(capi_store_t *store, capi_dest_t *dest, apr_int64_t event,
                            const char *sent_as, int flags, const capi_ruling_t *ruling,
                            const char *error, apr_time_t now);
+
+/* A denial reaches a row of the outbox, whose first columns are event, destination, due, flags and
+ * sent_as: what is kept of a rejected event is erased; one that waits is withdrawn, or its denial
+ * noted where its rule leaves something of it or where it is in flight. */
+apr_status_t capi_deny_row(capi_store_t *store, const capi_rows_t *rows,
+                           const capi_ruling_t *ruling, const char *error, apr_time_t now);
 
 /* Notes a denial on a waiting event, to be looked at before it goes (again). */
 apr_status_t capi_note_denial(capi_store_t *store, apr_int64_t event, const char *signal,

@@ -204,8 +204,15 @@ static apr_status_t forget_counters(retention_t *retention)
     return capi_db_run(NULL, retention->store, CAPI_SQL_OLD_COUNTERS, values);
 }
 
-static step_t *const steps[] = {erase_rejected, expire_waiting,  forget_events,  forget_attempts,
-                                forget_visits,  forget_used_ids, forget_counters};
+static apr_status_t forget_asks(retention_t *retention)
+{
+    const void *values[] = {&retention->keep_since};
+
+    return capi_db_run(NULL, retention->store, CAPI_SQL_OLD_ASKS, values);
+}
+
+static step_t *const steps[] = {erase_rejected, expire_waiting,  forget_events,   forget_attempts,
+                                forget_visits,  forget_used_ids, forget_counters, forget_asks};
 
 #define STEPS ((int)(sizeof(steps) / sizeof(*steps)))
 

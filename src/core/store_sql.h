@@ -100,6 +100,19 @@
     " sent_as TEXT NOT NULL, what TEXT NOT NULL, n BIGINT NOT NULL,"                               \
     " PRIMARY KEY (hour, destination, sent_as, what))"
 
+/* --- step 2: what the page asks the sender for, and accounts that somebody paused --- */
+
+/* Written by the page, done by the sender. id: a UUIDv7, so ids grow with time; kind:
+ * capi_ask_name; destination, event, subject: what it is about, the subject a person's hash until
+ * that is erased; is_well and outcome, a sentence: what came of it. */
+#define SQL_ASKS_TABLE                                                                             \
+    "CREATE TABLE asks (id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, destination BIGINT,"     \
+    " event BIGINT, subject TEXT, asked_by TEXT NOT NULL, asked_at BIGINT NOT NULL,"               \
+    " done_at BIGINT, is_well INTEGER, outcome TEXT)"
+#define SQL_ASKS_OPEN              "CREATE INDEX asks_open ON asks (id) WHERE done_at IS NULL"
+#define SQL_DESTINATIONS_PAUSED_AT "ALTER TABLE destinations ADD COLUMN paused_at BIGINT"
+#define SQL_DESTINATIONS_PAUSED_BY "ALTER TABLE destinations ADD COLUMN paused_by TEXT"
+
 /* --- connection and meta --- */
 
 /* In ms. apr_dbd asks sixteen times more, with pauses of 100 ms: a locked store must not keep the
@@ -132,7 +145,7 @@
 /* --- destinations --- */
 
 #define SQL_DESTINATIONS                                                                           \
-    "SELECT id, account, api_url, test, wire, held_since, held_reason, waiting FROM"               \
+    "SELECT id, account, api_url, test, wire, held_since, held_reason, waiting, paused_at FROM"    \
     " destinations ORDER BY id LIMIT 10000"
 #define SQL_DESTINATION_ADD                                                                        \
     "INSERT INTO destinations (id, account, api_url, test, wire) VALUES (%lld, %s, %s, %lld,"      \
@@ -306,7 +319,49 @@
 #define SQL_OLD_USED_IDS                                                                           \
     "DELETE FROM used_ids WHERE hash IN (SELECT hash FROM used_ids WHERE used_at < %lld ORDER"     \
     " BY used_at LIMIT %lld)"
+#define SQL_OLD_ASKS "DELETE FROM asks WHERE done_at IS NOT NULL AND asked_at < %lld"
 /* At most one hour of rows goes out of date in an hour. */
 #define SQL_OLD_COUNTERS "DELETE FROM counters WHERE hour > 0 AND hour < %lld"
+
+/* --- what the page asks for --- */
+
+#define SQL_ASK_ADD                                                                                \
+    "INSERT INTO asks (id, kind, destination, event, subject, asked_by, asked_at) VALUES (%s, %s," \
+    " %lld, %lld, %s, %s, %lld) ON CONFLICT DO NOTHING"
+#define SQL_ASKS_TO_DO                                                                             \
+    "SELECT id, kind, destination, event, subject, asked_by, asked_at, outcome FROM asks WHERE"    \
+    " done_at IS NULL ORDER BY id LIMIT 50"
+#define SQL_ASK_DONE "UPDATE asks SET done_at = %lld, is_well = %lld, outcome = %s WHERE id = %s"
+/* Nobody is in it any more; it is done once that is true on disk as well. */
+#define SQL_ASK_ERASED "UPDATE asks SET subject = NULL, outcome = %s WHERE id = %s"
+#define SQL_DESTINATION_PAUSE                                                                      \
+    "UPDATE destinations SET paused_at = %lld, paused_by = %s WHERE id = %lld"
+/* What was tried before need not wait for its time. */
+#define SQL_OUTBOX_HURRY                                                                           \
+    "UPDATE outbox SET due = %lld WHERE destination = %lld AND due > %lld AND due < %lld AND"      \
+    " EXISTS (SELECT 1 FROM events e WHERE e.id = outbox.event AND e.state = 2)"
+#define SQL_KEPT_REJECTED                                                                          \
+    "SELECT o.destination FROM outbox o JOIN events e ON e.id = o.event WHERE o.event = %lld AND"  \
+    " o.due >= %lld AND e.state = 11 LIMIT 1"
+#define SQL_EVENT_REQUEUED                                                                         \
+    "UPDATE events SET state = 0, settled_at = NULL, error = NULL WHERE id = %lld"
+
+/* --- forgetting a person: pages of rows, found by the hash in them --- */
+
+/* Where the page that begins after an id ends; no row where it is the last one. */
+#define SQL_FORGET_VISITS_END                                                                      \
+    "SELECT id FROM visits WHERE id > %lld ORDER BY id LIMIT 1 OFFSET %lld"
+#define SQL_FORGET_EVENTS_END                                                                      \
+    "SELECT event FROM outbox WHERE event > %lld ORDER BY event LIMIT 1 OFFSET %lld"
+#define SQL_FORGET_VISITS                                                                          \
+    "SELECT id FROM visits WHERE id > %lld AND id <= %lld AND user_data LIKE %s ORDER BY id LIMIT" \
+    " 10000"
+#define SQL_FORGET_EVENTS                                                                          \
+    "SELECT o.event, o.destination, o.due, o.flags, e.sent_as FROM outbox o JOIN events e ON e.id" \
+    " = o.event WHERE o.event > %lld AND o.event <= %lld AND (o.payload LIKE %s OR EXISTS (SELECT" \
+    " 1 FROM layers l WHERE l.event = o.event AND l.payload LIKE %s)) ORDER BY o.event LIMIT "     \
+    "10000"
+#define SQL_VISIT_KEYS_FORGET "DELETE FROM visit_keys WHERE visit = %lld"
+#define SQL_VISIT_FORGET      "DELETE FROM visits WHERE id = %lld"
 
 #endif

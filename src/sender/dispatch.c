@@ -113,7 +113,8 @@ static void take_from_rates(capi_sender_t *sender, capi_route_t *route)
 /* A call that ends makes room, so nobody needs a time for it. */
 static bool has_room(const capi_route_t *route)
 {
-    if (!route->target.headers || route->quota->in_flight >= CAPI_IN_FLIGHT_OF_ACCOUNT ||
+    if (!route->target.headers || route->row.is_paused ||
+        route->quota->in_flight >= CAPI_IN_FLIGHT_OF_ACCOUNT ||
         route->quota->bytes_in_flight >= CAPI_BYTES_OF_ACCOUNT) {
         return false;
     }

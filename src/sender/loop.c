@@ -13,7 +13,7 @@
 /* Without its parent nobody waits for the sender, but a new httpd may want the lock. */
 #define ORPHAN_SEC 5
 
-enum { WAIT_SIGNAL, WAIT_QUEUE, WAIT_PARENT, WAIT_COUNT };
+enum { WAIT_SIGNAL, WAIT_QUEUE, WAIT_ASKS, WAIT_PARENT, WAIT_COUNT };
 
 void capi_store_failed(capi_sender_t *sender, const char *doing)
 {
@@ -114,6 +114,8 @@ static apr_time_t do_work(capi_sender_t *sender)
     capi_dispatch_collect(sender);
     next = capi_dispatch_turn(sender);
     if (sender->phase == CAPI_RUN) {
+        at = capi_asks_turn(sender);
+        next = at < next ? at : next;
         at = capi_housekeeping_turn(sender);
         next = at < next ? at : next;
     }
@@ -130,6 +132,7 @@ static void wait_for_work(capi_sender_t *sender, apr_time_t until)
     struct curl_waitfd fds[WAIT_COUNT] = {
         [WAIT_SIGNAL] = {sender->signal_fd, CURL_WAIT_POLLIN, 0},
         [WAIT_QUEUE] = {CAPI_FD_WAKEUP, CURL_WAIT_POLLIN, 0},
+        [WAIT_ASKS] = {capi_asks_fd(sender), CURL_WAIT_POLLIN, 0},
         [WAIT_PARENT] = {CAPI_FD_PARENT, CURL_WAIT_POLLIN, 0},
     };
     /* Once the parent is gone its descriptor stays readable. */
@@ -139,6 +142,9 @@ static void wait_for_work(capi_sender_t *sender, apr_time_t until)
     capi_queue_awake(current->queue);
     if (fds[WAIT_SIGNAL].revents) {
         take_signals(sender);
+    }
+    if (fds[WAIT_ASKS].revents) {
+        capi_asks_news(sender);
     }
     if (count == WAIT_COUNT && fds[WAIT_PARENT].revents) {
         take_orphanhood(sender);

@@ -151,7 +151,7 @@ static bool open_slots(capi_sender_t *sender)
             break;
         }
     }
-    if (!sender->api || i < CAPI_SLOTS) {
+    if (!sender->api || i < CAPI_SLOTS || !capi_asks_create(sender)) {
         capi_log(CAPI_LOG_ERR, "PCAPI114: libcurl cannot be used");
         return false;
     }
@@ -188,6 +188,7 @@ static void release(capi_sender_t *sender)
 {
     int i;
 
+    capi_asks_destroy(sender);
     for (i = 0; i < CAPI_SLOTS; i++) {
         capi_call_destroy(sender->slots[i].call);
     }

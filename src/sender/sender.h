@@ -86,6 +86,7 @@ typedef struct {
     int in_flight;
     int failures;            /* in a row */
     int probes;              /* since it is held */
+    int answers;             /* of any kind, so far */
     apr_time_t not_before;   /* ticks: back-off, Retry-After, probe */
     apr_time_t look_at;      /* ticks: when the store is to be asked what is due */
     int maybe_due;           /* events, since the store was asked */
@@ -212,6 +213,24 @@ apr_time_t capi_housekeeping_turn(capi_sender_t *sender);
 /* The last words before the end. */
 void capi_housekeeping_end(capi_sender_t *sender);
 
+/* --- asks.c: what the page asks for --- */
+
+typedef struct capi_asks_t capi_asks_t;
+
+/* Watches the store for asks. False where libcurl cannot be used. */
+bool capi_asks_create(capi_sender_t *sender);
+void capi_asks_destroy(capi_sender_t *sender);
+
+/* Becomes readable when somebody wrote into the store (-1: nobody can tell); then call _news. */
+int capi_asks_fd(const capi_sender_t *sender);
+void capi_asks_news(capi_sender_t *sender);
+
+/* Does what is asked for. When to be called again, in ticks. */
+apr_time_t capi_asks_turn(capi_sender_t *sender);
+
+/* A request to this destination was answered, and judged. */
+void capi_asks_answered(capi_sender_t *sender, capi_route_t *route);
+
 /* --- loop.c --- */
 
 typedef enum {
@@ -227,6 +246,7 @@ struct capi_sender_t {
     char **tokens;
     capi_store_t *store;
     capi_api_t *api;
+    capi_asks_t *asks;
     int signal_fd;
 
     capi_phase_t phase;

@@ -242,6 +242,7 @@ void capi_settle_judge(capi_sender_t *sender, capi_slot_t *slot)
         (slot->verdict == CAPI_VERDICT_RESULTS || slot->verdict == CAPI_VERDICT_REFUSED)) {
         judge_suspects(slot, answer.http_status);
     }
+    capi_asks_answered(sender, slot->route);
 }
 
 /* --- writing --- */

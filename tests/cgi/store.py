@@ -16,13 +16,13 @@ CONSENT = {"unknown": 0, "granted": 1, "denied": 2}
 
 
 def schema():
-    """The CREATE statements of store_sql.h, in order."""
+    """The statements of store_sql.h that make tables, in order."""
     text = (TOP / "src/core/store_sql.h").read_text().replace("\\\n", " ")
     for line in text.splitlines():
         macro = re.match(r"#define SQL_\w+\s+(\".*)", line)
         if macro:
             sql = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', macro[1]))
-            if sql.startswith("CREATE"):
+            if sql.startswith(("CREATE", "ALTER")):
                 yield sql
 
 

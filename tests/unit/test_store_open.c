@@ -299,6 +299,39 @@ START_TEST(test_store_of_a_newer_version_is_refused_and_kept)
 }
 END_TEST
 
+/* The tables of version 1: what later steps added is taken away again. */
+static void make_version_1(void)
+{
+    static const char *const undo[] = {"DROP TABLE asks",
+                                       "ALTER TABLE destinations DROP COLUMN paused_at",
+                                       "ALTER TABLE destinations DROP COLUMN paused_by",
+                                       "DELETE FROM meta WHERE name = 'page_secret'",
+                                       "UPDATE meta SET value = '1' WHERE name = 'schema_version'"};
+
+    for (size_t i = 0; i < sizeof(undo) / sizeof(*undo); i++) {
+        ck_assert_msg(capi_db_exec(store, undo[i]) == APR_SUCCESS, "%s", capi_store_error(store));
+    }
+}
+
+START_TEST(test_store_of_version_1_is_converted_with_what_it_holds)
+{
+    apr_status_t rv;
+
+    take_one("o1");
+    make_version_1();
+    close_store();
+    ck_assert_ptr_nonnull(strstr(open_message(true, &rv), "older version"));
+    ck_assert_int_eq(rv, APR_EMISMATCH);
+    ck_assert_ptr_null(open_message(false, &rv));
+    ck_assert_int_eq(rv, APR_SUCCESS);
+    ck_assert_int_eq(sql_int("SELECT value FROM meta WHERE name = 'schema_version'"),
+                     CAPI_SCHEMA_VERSION);
+    ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM asks"), 0);
+    ck_assert(!destination_no(0)->is_paused);
+    ck_assert_int_eq(claim(NOW + SEC(10))->count, 1);
+}
+END_TEST
+
 START_TEST(test_unknown_driver_and_unusable_path_say_what_to_do)
 {
     apr_status_t rv;
@@ -346,6 +379,7 @@ int main(void)
     tcase_add_test(cases, test_reader_after_a_crash_of_the_writer_sees_what_was_committed);
     tcase_add_test(cases, test_damaged_store_is_left_alone_by_a_reader);
     tcase_add_test(cases, test_store_of_a_newer_version_is_refused_and_kept);
+    tcase_add_test(cases, test_store_of_version_1_is_converted_with_what_it_holds);
     tcase_add_test(cases, test_unknown_driver_and_unusable_path_say_what_to_do);
     tcase_add_test(cases, test_transaction_left_open_is_rolled_back_by_close);
     return unit_end("store_open", cases);
