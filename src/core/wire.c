@@ -198,14 +198,32 @@ static const char *say_error(const json_t *answer, apr_pool_t *p)
                                  : message;
 }
 
+/* A value is a few bytes of text and hundreds in memory. An answer has three for each event, and what
+ * stands in its messages counts as well here. */
+static bool is_plausible(const char *body, apr_size_t len, int expected)
+{
+    apr_size_t allowed = 1024 + 32 * (apr_size_t)(expected > 0 ? expected : 0);
+    apr_size_t values = 0;
+
+    for (apr_size_t i = 0; i < len; i++) {
+        values += body[i] == '{' || body[i] == '[' || body[i] == ',';
+    }
+    return values <= allowed;
+}
+
 apr_status_t capi_wire_answer(capi_result_t **results, const char **message, const char *body,
                               apr_size_t len, int expected, apr_pool_t *p)
 {
-    json_t *answer = json_loadb(body ? body : "", body ? len : 0, JSON_DECODE_ANY, NULL);
+    bool is_parsed = body && is_plausible(body, len, expected);
+    json_t *answer = is_parsed ? json_loadb(body, len, JSON_DECODE_ANY, NULL) : NULL;
     const json_t *details = json_object_get(answer, "details");
     const json_t *events = json_object_get(answer, "events");
     apr_status_t rv;
 
+    if (body && !is_parsed) {
+        *message = "the answer holds far more than results";
+        return APR_EINVAL;
+    }
     if (!answer) {
         *message = "the answer is no JSON";
         return APR_EINVAL;

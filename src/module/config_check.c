@@ -43,8 +43,7 @@ static missing_t find_missing(const capi_dir_conf_t *conf, const server_rec *hos
     if (!has_token(host, conf->account)) {
         return TOKEN;
     }
-    /* signals that were emptied are none */
-    return conf->consent_default != CAPI_UNSET || conf->signals.items ? NOTHING : CONSENT;
+    return capi_config_says_consent(conf) ? NOTHING : CONSENT;
 }
 
 static int refuse_incomplete(missing_t missing, const char *where, const capi_dir_conf_t *conf)

@@ -125,7 +125,6 @@ static void read_match(recording_t *recording)
         apr_pool_cleanup_register(recording->pool, recording->user_data, free_json,
                                   apr_pool_cleanup_null);
     }
-    capi_count(CAPI_COUNT_LEFT_OUT, left_out);
     if (left_out > 0) {
         capi_said_complain(
             recording->visit, recording->visit->match_headers ? CAPI_HEADER_MATCH : CAPI_DIR_MATCH,
@@ -164,13 +163,13 @@ static void take_event(void *context, const json_t *value)
 
 /* --- rules --- */
 
-/* httpd traces what expressions evaluate to, and these read what people write; of one that it cannot
- * evaluate it says so each time. Both end here, whatever LogLevel says: line.c says it once. */
+/* httpd traces what expressions evaluate to, and these read what people write: its traces end here,
+ * whatever LogLevel says. */
 static const struct ap_logconf *quiet_log(const request_rec *r)
 {
     struct ap_logconf *log = apr_pcalloc(r->pool, sizeof(*log));
 
-    log->level = APLOG_CRIT;
+    log->level = APLOG_R_IS_LEVEL(r, APLOG_WARNING) ? APLOG_WARNING : APLOG_ERR;
     return log;
 }
 

@@ -11,18 +11,22 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define TOTAL_TIMEOUT_MS   30000
-#define ANSWER_MAX         ((size_t)2 * 1024 * 1024) /* 1000 results are about 100 KiB */
+#define ANSWER_MAX         ((size_t)1024 * 1024) /* 1000 results are about 100 KiB */
+#define ANSWERS_MAX        (4 * ANSWER_MAX)      /* of all calls together */
+#define HEADERS_MAX        ((size_t)64 * 1024)   /* interim answers included: they may never end */
 #define REQUEST_ID_MAX     128
 #define RETRY_AFTER_MAX    64
 #define UPLOAD_BUFFER      16384 /* a TLS record; libcurl's own is four times that, each call */
-#define CONNECTIONS_MAX    8
-#define HOST_CONNECTIONS   4 /* as many as requests of an account, should it be HTTP/1.1 */
+#define IDLE_CONNECTIONS   8
+#define CONNECTION_AGE_SEC 600 /* then the name is resolved again: an API moves */
+#define ERROR_MAX          (CURL_ERROR_SIZE + 128)
 
 static const char body_start[] = "{\"data\":[";
 static const char body_end[] = "]}";
 
 struct capi_api_t {
     CURLM *multi;
+    size_t answers_len; /* kept by all calls */
 };
 
 struct capi_call_t {
@@ -39,9 +43,11 @@ struct capi_call_t {
 
     char *body;
     size_t body_len, body_room;
+    size_t headers_len;
     char request_id[REQUEST_ID_MAX + 1];
     char retry_after[RETRY_AFTER_MAX + 1];
-    char error[CURL_ERROR_SIZE];
+    char error[CURL_ERROR_SIZE]; /* in libcurl's words */
+    char reason[ERROR_MAX];      /* in ours */
 };
 
 capi_api_t *capi_api_create(apr_pool_t *p)
@@ -56,9 +62,9 @@ capi_api_t *capi_api_create(apr_pool_t *p)
         return NULL;
     }
     curl_multi_setopt(api->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(api->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)CONNECTIONS_MAX);
-    curl_multi_setopt(api->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)HOST_CONNECTIONS);
-    curl_multi_setopt(api->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
+    /* No limit on open ones: there are as many as calls, and a call that waited for another's
+     * connection would time out with it. */
+    curl_multi_setopt(api->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
     return api;
 }
 
@@ -81,7 +87,7 @@ void capi_call_destroy(capi_call_t *call)
 {
     capi_call_abort(call);
     curl_easy_cleanup(call->easy);
-    free(call->body);
+    capi_call_forget_body(call);
 }
 
 /* --- headers and address --- */
@@ -205,23 +211,35 @@ static int rewind_body(void *baton, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/* Room doubles, but not past the limit. */
+static bool make_room(capi_call_t *call, size_t wanted)
+{
+    size_t room = wanted < ANSWER_MAX / 2 ? wanted * 2 : ANSWER_MAX;
+    char *body;
+
+    if (wanted <= call->body_room) {
+        return true;
+    }
+    if (wanted > ANSWER_MAX || call->api->answers_len - call->body_room + room > ANSWERS_MAX) {
+        return false;
+    }
+    body = realloc(call->body, room);
+    if (!body) {
+        return false;
+    }
+    call->api->answers_len += room - call->body_room;
+    call->body = body;
+    call->body_room = room;
+    return true;
+}
+
 static size_t keep_answer(char *bytes, size_t size, size_t n, void *baton)
 {
     capi_call_t *call = baton;
     size_t len = size * n;
 
-    if (len > ANSWER_MAX - call->body_len) {
+    if (!make_room(call, call->body_len + len)) {
         return 0;
-    }
-    if (call->body_len + len > call->body_room) {
-        size_t room = (call->body_len + len) * 2;
-        char *body = realloc(call->body, room);
-
-        if (!body) {
-            return 0;
-        }
-        call->body = body;
-        call->body_room = room;
     }
     memcpy(call->body + call->body_len, bytes, len);
     call->body_len += len;
@@ -271,6 +289,10 @@ static size_t read_header(char *line, size_t size, size_t n, void *baton)
     capi_call_t *call = baton;
     size_t len = size * n;
 
+    call->headers_len += len;
+    if (call->headers_len > HEADERS_MAX) {
+        return 0;
+    }
     if (len > 5 && strncmp(line, "HTTP/", 5) == 0) {
         /* Headers of an interim answer are not the answer's. */
         call->request_id[0] = '\0';
@@ -310,13 +332,29 @@ static void set_transfer_options(capi_call_t *call)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, read_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    /* Without CURLOPT_ACCEPT_ENCODING nothing is unpacked but a transfer coding, whose content is
+     * counted by keep_answer: a bomb has nowhere to go off. */
+    curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)ANSWER_MAX);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->error);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)TOTAL_TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_AGE_SEC);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "pinterest-capi/" CAPI_VERSION);
+}
+
+static void set_guards(CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    /* The token is the API's alone: a proxy sees CONNECT without it. */
+    curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 }
 
 static CURLcode set_target(CURL *easy, const capi_target_t *target)
@@ -330,6 +368,9 @@ static CURLcode set_target(CURL *easy, const capi_target_t *target)
     if (rc == CURLE_OK) {
         rc = curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     }
+    if (rc == CURLE_OK) {
+        rc = curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    }
     if (rc == CURLE_OK && target->ca_file) {
         rc = curl_easy_setopt(easy, CURLOPT_CAINFO, target->ca_file);
     }
@@ -337,10 +378,7 @@ static CURLcode set_target(CURL *easy, const capi_target_t *target)
         /* An empty name keeps libcurl from asking the environment. */
         rc = curl_easy_setopt(easy, CURLOPT_PROXY, target->proxy ? target->proxy : "");
     }
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    set_guards(easy);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, target->headers);
@@ -350,6 +388,7 @@ static CURLcode set_target(CURL *easy, const capi_target_t *target)
 void capi_call_forget_body(capi_call_t *call)
 {
     free(call->body);
+    call->api->answers_len -= call->body_room;
     call->body = NULL;
     call->body_len = 0;
     call->body_room = 0;
@@ -363,6 +402,7 @@ apr_status_t capi_call_start(capi_call_t *call, const capi_target_t *target,
     call->piece = 0;
     call->offset = 0;
     capi_call_forget_body(call);
+    call->headers_len = 0;
     call->status = 0;
     call->request_id[0] = '\0';
     call->retry_after[0] = '\0';
@@ -398,7 +438,61 @@ bool capi_call_ended(capi_call_t *call)
     return has_ended;
 }
 
-void capi_call_answer(capi_answer_t *answer, const capi_call_t *call)
+/* What happened, for whoever runs the shop; NULL where only libcurl can tell. */
+static const char *words_for(CURLcode result)
+{
+    switch (result) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "the API's name cannot be resolved";
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return "the proxy's name cannot be resolved";
+    case CURLE_COULDNT_CONNECT:
+        return "no connection";
+    case CURLE_OPERATION_TIMEDOUT:
+        return "no answer in time";
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "the API's certificate is not accepted";
+    case CURLE_SSL_CACERT_BADFILE:
+        return "the file of PinterestCapiApiCAFile cannot be used";
+    case CURLE_SSL_CONNECT_ERROR:
+        return "no TLS connection to the API";
+    case CURLE_GOT_NOTHING:
+        return "the connection was closed without an answer";
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return "the connection broke";
+    case CURLE_PARTIAL_FILE:
+        return "the answer broke off";
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+        return "the API gave up an HTTP/2 request";
+    case CURLE_WRITE_ERROR:
+    case CURLE_FILESIZE_EXCEEDED:
+        return "the answer is too long";
+    default:
+        return NULL;
+    }
+}
+
+static void explain(capi_call_t *call)
+{
+    const char *words = words_for(call->result);
+    const char *details = *call->error ? call->error : curl_easy_strerror(call->result);
+    long proxy_status = 0;
+
+    curl_easy_getinfo(call->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    if (proxy_status >= 300) {
+        apr_snprintf(call->reason, ERROR_MAX, "the proxy refuses (status %ld)", proxy_status);
+    }
+    else if (words) {
+        apr_snprintf(call->reason, ERROR_MAX, "%s (%s)", words, details);
+    }
+    else {
+        apr_cpystrn(call->reason, details, ERROR_MAX);
+    }
+}
+
+void capi_call_answer(capi_answer_t *answer, capi_call_t *call)
 {
     /* Who says "too large" often closes before it has read everything. */
     bool is_whole = call->result == CURLE_OK || call->status == 413;
@@ -409,11 +503,9 @@ void capi_call_answer(capi_answer_t *answer, const capi_call_t *call)
     answer->request_id = *call->request_id ? call->request_id : NULL;
     answer->retry_after = *call->retry_after ? call->retry_after : NULL;
     answer->error = NULL;
-    if (!is_whole && call->result == CURLE_WRITE_ERROR) {
-        answer->error = "the answer is too long";
-    }
-    else if (!is_whole) {
-        answer->error = *call->error ? call->error : curl_easy_strerror(call->result);
+    if (!is_whole) {
+        explain(call);
+        answer->error = call->reason;
     }
 }
 

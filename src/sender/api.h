@@ -51,7 +51,7 @@ void capi_call_abort(capi_call_t *call);
 
 /* True once after each start, when the call has ended. */
 bool capi_call_ended(capi_call_t *call);
-void capi_call_answer(capi_answer_t *answer, const capi_call_t *call);
+void capi_call_answer(capi_answer_t *answer, capi_call_t *call);
 
 /* Once it is read, the body need not stay until the next start. */
 void capi_call_forget_body(capi_call_t *call);

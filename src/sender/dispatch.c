@@ -3,8 +3,8 @@
 
 #include "sender.h"
 
-/* While a destination is in trouble, few events at a time find out whether that is over. */
-#define EVENTS_IN_TROUBLE 100
+/* What a batch may hold, however little room is left. */
+#define BATCH_BYTES_MIN ((apr_size_t)16 * 1024)
 
 /* Looks at events that become due one by one are not closer than this. */
 #define LOOK_MIN apr_time_from_msec(50)
@@ -30,8 +30,11 @@ static capi_slot_t *find_free_slot(capi_sender_t *sender)
     return NULL;
 }
 
-static void free_slot(capi_slot_t *slot)
+static void free_slot(capi_sender_t *sender, capi_slot_t *slot)
 {
+    sender->in_flight--;
+    sender->probes_in_flight -= slot->is_probe;
+    sender->bytes_in_flight -= slot->bytes;
     slot->route->in_flight--;
     slot->route->quota->in_flight--;
     slot->route->quota->bytes_in_flight -= slot->bytes;
@@ -110,25 +113,40 @@ static void take_from_rates(capi_sender_t *sender, capi_route_t *route)
     }
 }
 
-/* A call that ends makes room, so nobody needs a time for it. */
-static bool has_room(const capi_route_t *route)
+/* A call that ends makes room, so nobody needs a time for it. Whoever is in trouble shares one half of
+ * the slots, and in the other half a destination has one: an API that hangs keeps others waiting
+ * for nothing. */
+static bool has_room(const capi_sender_t *sender, const capi_route_t *route)
 {
     if (!route->target.headers || route->row.is_paused ||
         route->quota->in_flight >= CAPI_IN_FLIGHT_OF_ACCOUNT ||
         route->quota->bytes_in_flight >= CAPI_BYTES_OF_ACCOUNT) {
         return false;
     }
-    return route->in_flight == 0 || !is_in_trouble(route);
+    if (is_in_trouble(route)) {
+        return route->in_flight == 0 && sender->probes_in_flight < CAPI_SLOTS / 2;
+    }
+    return route->in_flight == 0 || sender->in_flight < CAPI_SLOTS / 2;
 }
 
 /* --- claims --- */
 
 static int events_wanted(const capi_route_t *route)
 {
-    if (route->row.is_held) {
-        return 1;
+    return route->row.is_held ? 1 : route->batch_max;
+}
+
+/* The less room, the smaller the batches, so that there is always some. */
+static apr_size_t bytes_wanted(const capi_sender_t *sender)
+{
+    apr_size_t room = sender->bytes_in_flight < CAPI_BYTES_IN_FLIGHT
+                          ? (CAPI_BYTES_IN_FLIGHT - sender->bytes_in_flight) / 4
+                          : 0;
+
+    if (room > CAPI_BATCH_BYTES) {
+        return CAPI_BATCH_BYTES;
     }
-    return route->failures > 0 ? EVENTS_IN_TROUBLE : CAPI_EVENTS_PER_REQUEST;
+    return room > BATCH_BYTES_MIN ? room : BATCH_BYTES_MIN;
 }
 
 static apr_size_t count_bytes(const capi_batch_t *batch)
@@ -148,7 +166,7 @@ static bool claim(capi_sender_t *sender, capi_route_t *route, capi_slot_t *slot,
     int wanted = events_wanted(route);
     capi_batch_t *batch = NULL;
     /* Room for what stands around and between the events. */
-    apr_size_t bytes = CAPI_BATCH_BYTES - 16 - (apr_size_t)wanted;
+    apr_size_t bytes = bytes_wanted(sender) - 16 - (apr_size_t)wanted;
 
     if (capi_store_claim(&batch, sender->store, &route->row, capi_now(), wanted, bytes,
                          slot->pool) != APR_SUCCESS) {
@@ -173,6 +191,10 @@ static bool claim(capi_sender_t *sender, capi_route_t *route, capi_slot_t *slot,
     slot->request = batch->request;
     slot->refused_at = 0;
     slot->suspects = NULL;
+    slot->is_probe = is_in_trouble(route);
+    sender->in_flight++;
+    sender->probes_in_flight += slot->is_probe;
+    sender->bytes_in_flight += slot->bytes;
     route->in_flight++;
     route->quota->in_flight++;
     route->quota->bytes_in_flight += slot->bytes;
@@ -201,7 +223,7 @@ static bool serve(capi_sender_t *sender, capi_route_t *route, capi_turn_t *turn)
     capi_slot_t *slot = find_free_slot(sender);
     apr_time_t at = route->look_at > route->not_before ? route->look_at : route->not_before;
 
-    if (!slot || !has_room(route)) {
+    if (!slot || !has_room(sender, route)) {
         return false;
     }
     if (at > ticks) {
@@ -232,14 +254,19 @@ static bool serve(capi_sender_t *sender, capi_route_t *route, capi_turn_t *turn)
 static void claim_all(capi_sender_t *sender, capi_turn_t *turn)
 {
     bool has_claimed = true;
+    int count = sender->routes->nelts;
     int i;
 
     while (has_claimed && !turn->is_broken && sender->store_retry_at == 0) {
         has_claimed = false;
         turn->next = CAPI_NEVER;
-        for (i = 0; i < sender->routes->nelts; i++) {
-            has_claimed |= serve(sender, APR_ARRAY_IDX(sender->routes, i, capi_route_t *), turn);
+        for (i = 0; i < count; i++) {
+            int index = (sender->next_route + i) % count;
+
+            has_claimed |=
+                serve(sender, APR_ARRAY_IDX(sender->routes, index, capi_route_t *), turn);
         }
+        sender->next_route = count > 0 ? (sender->next_route + 1) % count : 0;
     }
 }
 
@@ -270,7 +297,7 @@ static void carry_out(capi_sender_t *sender)
             sender->settled_at = capi_ticks();
             capi_settle_give_back(sender, slot);
             if (slot->is_over) {
-                free_slot(slot);
+                free_slot(sender, slot);
                 continue;
             }
             slot->request = slot->next_request;
@@ -293,7 +320,7 @@ static void take_back(capi_sender_t *sender)
 
         if (slot->state == CAPI_SLOT_CLAIMED) {
             capi_store_unclaim(sender->store, slot->batch->events, slot->batch->count);
-            free_slot(slot);
+            free_slot(sender, slot);
         }
         if (slot->state == CAPI_SLOT_DONE) {
             slot->state = CAPI_SLOT_ANSWERED;
@@ -388,7 +415,7 @@ void capi_dispatch_abandon(capi_sender_t *sender)
                                        "given up: the sender had to end", capi_now());
             }
             capi_store_unclaim(sender->store, slot->batch->events, slot->batch->count);
-            free_slot(slot);
+            free_slot(sender, slot);
         }
     }
     if (is_open && capi_store_commit(sender->store) != APR_SUCCESS) {

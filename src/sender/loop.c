@@ -90,17 +90,6 @@ static bool is_over(const capi_sender_t *sender)
     return true;
 }
 
-static int as_timeout_ms(apr_time_t at)
-{
-    apr_interval_time_t left = at - capi_ticks();
-
-    if (at == CAPI_NEVER || left > apr_time_from_sec(86400)) {
-        return 86400 * 1000;
-    }
-    /* Rounded up: a deadline that is almost there must not become a spin. */
-    return left > 0 ? (int)((left + 999) / 1000) : 0;
-}
-
 static apr_time_t do_work(capi_sender_t *sender)
 {
     apr_time_t next = CAPI_NEVER;
@@ -138,7 +127,7 @@ static void wait_for_work(capi_sender_t *sender, apr_time_t until)
     /* Once the parent is gone its descriptor stays readable. */
     unsigned int count = sender->phase == CAPI_ORPHAN ? WAIT_PARENT : WAIT_COUNT;
 
-    capi_api_wait(sender->api, fds, count, as_timeout_ms(until));
+    capi_api_wait(sender->api, fds, count, capi_wait_ms(until));
     capi_queue_awake(current->queue);
     if (fds[WAIT_SIGNAL].revents) {
         take_signals(sender);

@@ -141,6 +141,7 @@ static void add_route(capi_sender_t *sender, const capi_destination_t *row)
     route->quota = find_quota(sender, route->row.account);
     route->token_file = "(none)";
     route->flush_events = 1;
+    route->batch_max = CAPI_EVENTS_PER_REQUEST;
     if (index >= 0) {
         set_target(sender, route, index);
     }

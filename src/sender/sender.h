@@ -17,9 +17,11 @@
 
 #include "api.h"
 
-/* Requests at once, of all accounts together: each may hold CAPI_BATCH_BYTES of text. */
-#define CAPI_SLOTS                8
+/* Requests at once, of all accounts together: many, so that those whose API hangs leave room for
+ * the others. Their memory has a bound of its own. */
+#define CAPI_SLOTS                64
 #define CAPI_IN_FLIGHT_OF_ACCOUNT 4
+#define CAPI_BYTES_IN_FLIGHT      (8 * CAPI_BATCH_BYTES)
 
 /* Memory is bounded, too: full batches go two at a time, which is plenty for one account. */
 #define CAPI_BYTES_OF_ACCOUNT (CAPI_BATCH_BYTES * 5 / 4)
@@ -36,10 +38,13 @@ void capi_log_init(int level);
 /* Control characters come out as `?`: what is logged may be a stranger's word. */
 void capi_log(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* --- clock.c: the only places that ask for the time --- */
+/* --- clock.c: the only places that ask for the time, so that tests can turn it --- */
 
 apr_time_t capi_now(void);   /* since 1970 */
 apr_time_t capi_ticks(void); /* since some point in the past; never goes back */
+
+/* How long to sleep until `at` (ticks): at most a day, also where it is CAPI_NEVER. */
+int capi_wait_ms(apr_time_t at);
 
 /* --- secrets.c: configuration and tokens, from inherited descriptors --- */
 
@@ -85,6 +90,7 @@ typedef struct {
     capi_quota_t *quota;
     int in_flight;
     int failures;            /* in a row */
+    int batch_max;           /* events; less after failures */
     int probes;              /* since it is held */
     int answers;             /* of any kind, so far */
     apr_time_t not_before;   /* ticks: back-off, Retry-After, probe */
@@ -176,7 +182,8 @@ typedef struct {
     capi_verdict_t verdict;
     capi_result_t *results;
     const char *error;
-    bool is_over; /* no further part of the batch is tried */
+    bool is_over;  /* no further part of the batch is tried */
+    bool is_probe; /* claimed while its destination was in trouble */
 } capi_slot_t;
 
 /* Records answers, claims and sends what is ripe. When to be called again, in ticks. */
@@ -260,6 +267,9 @@ struct capi_sender_t {
     apr_array_header_t *quotas; /* capi_quota_t * */
     capi_bucket_t test_rate;
     capi_slot_t slots[CAPI_SLOTS];
+    int in_flight, probes_in_flight; /* slots in use */
+    apr_size_t bytes_in_flight;
+    int next_route; /* whose turn it is */
 
     int store_failures;
     apr_time_t store_retry_at; /* ticks; 0: the store works */

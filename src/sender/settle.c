@@ -12,6 +12,9 @@
 #define SUSPECT_PAUSE     apr_time_from_sec(10)
 #define SUSPECT_PAUSE_MAX apr_time_from_sec(600)
 
+/* While a destination is in trouble, few events find out whether that is over. */
+#define EVENTS_IN_TROUBLE 100
+
 typedef struct {
     int index; /* in the batch */
     apr_int64_t request;
@@ -74,6 +77,21 @@ static apr_interval_time_t choose_pause(capi_slot_t *slot, const capi_answer_t *
     return answer->http_status >= 500 && asked > pause ? asked : pause;
 }
 
+/* Ever fewer, in case it is one of them that the API cannot take; twice as many with each success. */
+static void shrink_batches(capi_route_t *route)
+{
+    route->batch_max =
+        route->batch_max < 2 * EVENTS_IN_TROUBLE ? (route->batch_max + 1) / 2 : EVENTS_IN_TROUBLE;
+}
+
+static void grow_batches(capi_route_t *route)
+{
+    route->batch_max *= 2;
+    if (route->batch_max > CAPI_EVENTS_PER_REQUEST) {
+        route->batch_max = CAPI_EVENTS_PER_REQUEST;
+    }
+}
+
 /* Nobody knows what happened: the destination pauses, its events stay. */
 static void back_off(capi_slot_t *slot, const capi_answer_t *answer)
 {
@@ -83,7 +101,10 @@ static void back_off(capi_slot_t *slot, const capi_answer_t *answer)
     apr_interval_time_t pause;
     char status[32] = "";
 
-    route->failures += is_same_failure ? 0 : 1;
+    if (!is_same_failure) {
+        route->failures++;
+        shrink_batches(route);
+    }
     pause = choose_pause(slot, answer);
     if (capi_ticks() + pause > route->not_before) {
         route->not_before = capi_ticks() + pause;
@@ -92,7 +113,7 @@ static void back_off(capi_slot_t *slot, const capi_answer_t *answer)
         apr_snprintf(status, sizeof(status), "status %d", answer->http_status);
     }
     capi_log(route->failures == 1 && !is_same_failure ? CAPI_LOG_WARNING : CAPI_LOG_INFO,
-             "PCAPI140: account %s%s: no result from the API (%s%.160s): all events are kept, next "
+             "PCAPI140: account %s%s: no result from the API (%s%.300s): all events are kept, next "
              "attempt in %.1f s",
              route->row.account, test_word(route), status, answer->error ? answer->error : "",
              (double)pause / APR_USEC_PER_SEC);
@@ -104,6 +125,7 @@ static void note_success(capi_route_t *route)
         capi_log(CAPI_LOG_NOTICE, "PCAPI141: account %s%s: the API answers again",
                  route->row.account, test_word(route));
     }
+    grow_batches(route);
     route->failures = 0;
     route->not_before = 0;
     route->succeeded_at = capi_ticks();

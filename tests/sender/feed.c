@@ -32,8 +32,9 @@
 #include "sender_config.h"
 
 #define GROUP     100 /* records a push */
-#define WORDS_MAX 32
-#define FD_SAFE   100 /* descriptors are gathered above this before they get their places */
+#define WORDS_MAX 512
+#define LINE_ROOM 65536
+#define FD_SAFE   600 /* descriptors are gathered above this before they get their places */
 
 static capi_queue_t *queue;
 static apr_pool_t *pool;
@@ -55,7 +56,7 @@ static void place(int fd, int at)
 /* The configuration's file on a sealed memfd. */
 static int config_memfd(const char *path)
 {
-    char text[65536];
+    static char text[1 << 20];
     int file = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t len = file < 0 ? -1 : read(file, text, sizeof(text));
     int fd = memfd_create("config", MFD_ALLOW_SEALING);
@@ -264,7 +265,7 @@ static void obey(char **words, int count)
 
 int main(int argc, char *argv[])
 {
-    char line[4096];
+    static char line[LINE_ROOM];
 
     if (argc < 4 || apr_initialize() != APR_SUCCESS) {
         fprintf(stderr, "usage: feed QUEUEFILE BYTES SENDER [ARGUMENTS]\n");

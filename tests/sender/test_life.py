@@ -1,7 +1,6 @@
 """Start, hand-over and end of the sender; secrets; records that are broken; old queues."""
 
 import collections
-import json
 import os
 import pathlib
 import pwd
@@ -13,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import ACCOUNT, BUILD, PATIENCE, TOKEN, VALGRIND, is_alive, wait_for
+from conftest import BUILD, PATIENCE, TOKEN, VALGRIND, is_alive, own_memory_kb, wait_for
 from sink import Answer, accept, results
 
 SANITIZED = "address" in BUILD.name
@@ -21,17 +20,6 @@ SANITIZED = "address" in BUILD.name
 
 def ids(prefix, count):
     return [f"{prefix}-{n}" for n in range(count)]
-
-
-def own_memory_kb(pid):
-    """Without the pages of the queue, which are httpd's."""
-    total, is_own = 0, True
-    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-            is_own = "/queue." not in line
-        elif line.startswith("Rss:") and is_own:
-            total += int(line.split()[1])
-    return total
 
 
 def bundle(site):
