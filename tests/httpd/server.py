@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
@@ -61,6 +62,17 @@ def descendants(pid):
             found.append(child)
             todo.append(child)
     return found
+
+# What Httpd.recorded() asks for, and events that wait for nobody.
+SENTINEL = """
+PinterestCapiApiUrl http://127.0.0.1:9/v5
+PinterestCapiMergeWindow 3600
+PinterestCapiEventName sentinel sentinel
+<If "%{QUERY_STRING} =~ /^sentinel=/">
+  PinterestCapiEvent none
+  PinterestCapiEvent sentinel event_id=%{query:sentinel}
+</If>
+"""
 
 
 class Answer:
@@ -394,6 +406,33 @@ class Httpd:
         return self.request("POST", path, headers, body, **options)
 
     # --- looking behind it ---
+
+    def recorded(self, method="GET", path="/", headers=None, body=None, agent=BROWSER,
+                 address=SHOPPER):
+        """(response, rows of the store) of one request to a server whose configuration has SENTINEL
+        and whose events stay where they are. A second request on the same connection marks the end:
+        what the first one made is in the store before it."""
+        mark = f"s{time.monotonic_ns()}"
+        (before,) = self.sql("SELECT coalesce(max(id), 0) AS id FROM events") or [{"id": 0}]
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            sent = {"Accept": "text/html", "X-Forwarded-For": address, "User-Agent": agent,
+                    **(headers or {})}
+            connection.request(method, path, body, {k: v for k, v in sent.items() if v is not None})
+            response = connection.getresponse()
+            response.text = response.read().decode()
+            connection.request("GET", f"/index.html?sentinel={mark}",
+                               headers={"X-Forwarded-For": SHOPPER, "User-Agent": BROWSER})
+            connection.getresponse().read()
+        finally:
+            connection.close()
+        wait_for(lambda: self.sql("SELECT 1 FROM events WHERE event_id = ?", mark), "the sentinel")
+        rows = self.sql("SELECT e.*, o.payload, o.wants_key FROM events e LEFT JOIN outbox o "
+                        "ON o.event = e.id WHERE e.id > ? AND e.name != 'sentinel' ORDER BY e.id",
+                        before["id"])
+        for row in rows:
+            row["body"] = json.loads(row["payload"]) if row["payload"] else None
+        return response, rows
 
     def sql(self, statement, *values):
         """Rows of the store as dictionaries; empty where it is not there yet."""

@@ -1,25 +1,18 @@
 """What becomes of a request: rules, expressions, PHP's headers, the cookie, the sections that count.
 Nobody listens where the events go: these tests look at what the sender was given."""
 
-import http.client
 import itertools
 import json
 import re
 
 import pytest
 
-from server import BROWSER, EPIK, HAS_PHP_MODULE, PHP_FPM, SHOPPER, Httpd, wait_for
+from server import BROWSER, EPIK, HAS_PHP_MODULE, PHP_FPM, SENTINEL, SHOPPER, Httpd, wait_for
 
-CONF = r"""
+CONF = SENTINEL + r"""
 <Location "/server-status">
   PinterestCapi Off
   SetHandler server-status
-</Location>
-PinterestCapiApiUrl http://127.0.0.1:9/v5
-PinterestCapiMergeWindow 3600
-PinterestCapiEventName sentinel sentinel
-<Location "/sentinel">
-  PinterestCapiEvent sentinel event_id=%{query:n}
 </Location>
 <Location "/page">
   PinterestCapiEvent page_visit
@@ -99,7 +92,7 @@ def httpd(request):
     server = Httpd(mpm=mpm, php=kind, conf=CONF)
     server.expect(r"PCAPI1\d\d", r"PCAPI020", r"AH10244")
     for name in ("page/index.html", "page/c/hats/index.html", "values/index.html",
-                 "unnamed/index.html", "off/index.html", "sentinel/index.html", "ajax/index.html",
+                 "unnamed/index.html", "off/index.html", "ajax/index.html",
                  "unlisted/index.html", "listed/index.html", "status/index.html",
                  "outer/index.html", "outer/none/index.html", "outer/more/index.html"):
         server.write(name, "<!doctype html><p>" + name)
@@ -116,32 +109,8 @@ def httpd(request):
 numbers = itertools.count(1)
 
 
-def seen(httpd, method="GET", path="/", headers=None, body=None, agent=BROWSER,
-         address=SHOPPER):
-    """(answer, [events]) of one request. A second request on the same connection marks the end: what
-    the first one made is in the store before it."""
-    number = next(numbers)
-    mark = f"s{number}"
-    (before,) = httpd.sql("SELECT coalesce(max(id), 0) AS id FROM events") or [{"id": 0}]
-    connection = http.client.HTTPConnection("127.0.0.1", httpd.port, timeout=20)
-    try:
-        sent = {"Accept": "text/html", "X-Forwarded-For": address, "User-Agent": agent,
-                **(headers or {})}
-        connection.request(method, path, body, {k: v for k, v in sent.items() if v is not None})
-        response = connection.getresponse()
-        response.text = response.read().decode()
-        connection.request("GET", f"/sentinel/?n={mark}",
-                           headers={"X-Forwarded-For": SHOPPER, "User-Agent": BROWSER})
-        connection.getresponse().read()
-    finally:
-        connection.close()
-    wait_for(lambda: httpd.sql("SELECT 1 FROM events WHERE event_id = ?", mark), "the sentinel")
-    rows = httpd.sql("SELECT e.*, o.payload, o.wants_key FROM events e LEFT JOIN outbox o "
-                     "ON o.event = e.id WHERE e.id > ? AND e.name != 'sentinel' ORDER BY e.id",
-                     before["id"])
-    for row in rows:
-        row["body"] = json.loads(row["payload"]) if row["payload"] else None
-    return response, rows
+def seen(httpd, *request, **options):
+    return httpd.recorded(*request, **options)
 
 
 def names(rows):

@@ -129,30 +129,42 @@ def test_a_right_line_passes(configtest, line):
 
 @pytest.mark.parametrize("directive", ["PinterestCapiStateDir /tmp", "PinterestCapiRetention 3",
                                        "PinterestCapiQueueSize 1000000", "PinterestCapiUser www-data",
-                                       "PinterestCapiStore sqlite3"])
+                                       "PinterestCapiStore sqlite3", "PinterestCapiSender /bin/true"])
 def test_settings_of_the_main_server_are_refused_in_a_host(configtest, directive):
     ok, text = configtest(lambda httpd: host(httpd, directive))
     assert not ok and directive.split()[0] in text
 
 
-@pytest.mark.parametrize("directive", ["PinterestCapiApiUrl https://a.example/", "PinterestCapiTest On",
-                                       "PinterestCapiBots keep", "PinterestCapiMaxAge 5"])
+@pytest.mark.parametrize("directive", [
+    "PinterestCapiTokenFile token", "PinterestCapiApiUrl https://a.example/",
+    "PinterestCapiApiCAFile /etc/hosts", "PinterestCapiProxy http://a:1", "PinterestCapiTest On",
+    "PinterestCapiWireFormat v5", "PinterestCapiEventName a a", "PinterestCapiSessionCookie a",
+    "PinterestCapiVisitCookie Off", "PinterestCapiEpikCookie Off", "PinterestCapiCountry DE",
+    "PinterestCapiBots keep", "PinterestCapiPrefetch drop",
+    "PinterestCapiCollectOrigin https://a.example", "PinterestCapiCollectLimit 5",
+    "PinterestCapiFlush 1 1", "PinterestCapiMergeWindow 5", "PinterestCapiMaxAge 5"])
 def test_settings_of_a_host_are_refused_in_a_section(configtest, directive):
     ok, text = configtest(section(directive))
     assert not ok and directive.split()[0] in text and "not allowed" in text
 
 
-@pytest.mark.parametrize("directive", [
+OF_SECTIONS = [
     "PinterestCapi On", f"PinterestCapiAdAccount {ACCOUNT}", "PinterestCapiEventNames guide",
-    "PinterestCapiConsentDefault denied", "PinterestCapiUrlParameters a", "PinterestCapiAdmin Off",
-    "PinterestCapiEvent lead", "PinterestCapiCollectAllow lead"])
-def test_settings_of_a_section_are_refused_in_htaccess(make_httpd, api, directive):
-    httpd = make_httpd(api=api, mpm="event")
+    "PinterestCapiConsentDefault denied", "PinterestCapiConsentSignal gpc",
+    "PinterestCapiConsentMaxAge 1", "PinterestCapiOnDenied suppress", "PinterestCapiUrlParameters a",
+    "PinterestCapiAdmin Off", "PinterestCapiEvent lead", "PinterestCapiMatch em %{query:e}",
+    "PinterestCapiBind a", "PinterestCapiBodyLimit 1", "PinterestCapiCollectAllow lead"]
+
+
+def test_settings_of_a_section_are_refused_in_htaccess(make_httpd, api):
+    httpd = make_httpd(api=api, mpm="event", conf="\n".join(
+        section(line, location=f"/{n}") for n, line in enumerate(OF_SECTIONS)))
     httpd.expect(r"not allowed here")
-    httpd.write("a/.htaccess", directive + "\n")
-    httpd.write("a/index.html", "x")
-    assert httpd.get("/a/").status == 500
-    httpd.wait_log(directive.split()[0] + " not allowed here")
+    for number, line in enumerate(OF_SECTIONS):
+        httpd.write(f"{number}/.htaccess", line + "\n")
+        httpd.write(f"{number}/index.html", "x")
+        assert httpd.get(f"/{number}/").status == 500, line
+        httpd.wait_log(line.split()[0] + " not allowed here")
 
 
 def test_on_without_an_account_is_refused(configtest):
