@@ -16,4 +16,9 @@
 #define CAPI_NOTE_DROPPED_EVENTS "queue_dropped_conversion"
 #define CAPI_NOTE_BROKEN_RECORDS "broken_records" /* unreadable ones, since the sender started */
 
+/* A JSON array, empty without catalogues: of each feed {"file", "ids", "read_at": seconds | null,
+ * "fault": why the newest could not be read | null, "accounts": [...], "seen", "unknown": of the
+ * newest content_ids that were delivered, "examples": [...] of unknown ones}. */
+#define CAPI_NOTE_CATALOGS "catalogs"
+
 #endif

@@ -15,11 +15,12 @@
 
 static json_t *write_account(const capi_sender_account_t *account)
 {
-    return json_pack("{s:s, s:s, s:b, s:i, s:i, s:s*, s:s*, s:s*, s:i, s:i}", "account",
+    return json_pack("{s:s, s:s, s:b, s:i, s:i, s:s*, s:s*, s:s*, s:s*, s:i, s:i}", "account",
                      account->account, "api_url", account->api_url, "test", account->test, "wire",
                      (int)account->wire, "token_fd", account->token_fd, "token_file",
                      account->token_file, "ca_file", account->ca_file, "proxy", account->proxy,
-                     "flush_events", account->flush_events, "flush_sec", account->flush_sec);
+                     "catalog", account->catalog, "flush_events", account->flush_events,
+                     "flush_sec", account->flush_sec);
 }
 
 /* A NULL item makes json_pack fail as a whole: that is how one bad string is noticed. */
@@ -94,12 +95,12 @@ static apr_status_t read_account(capi_sender_account_t *account, const char **me
     int test;
     int wire;
 
-    if (json_unpack_ex(item, &error, JSON_STRICT,
-                       "{s:s, s:s, s:b, s:i, s:i, s?s, s?s, s?s, s:i, s:i}", "account",
-                       &account->account, "api_url", &account->api_url, "test", &test, "wire",
-                       &wire, "token_fd", &account->token_fd, "token_file", &account->token_file,
-                       "ca_file", &account->ca_file, "proxy", &account->proxy, "flush_events",
-                       &account->flush_events, "flush_sec", &account->flush_sec) != 0) {
+    if (json_unpack_ex(
+            item, &error, JSON_STRICT, "{s:s, s:s, s:b, s:i, s:i, s?s, s?s, s?s, s?s, s:i, s:i}",
+            "account", &account->account, "api_url", &account->api_url, "test", &test, "wire",
+            &wire, "token_fd", &account->token_fd, "token_file", &account->token_file, "ca_file",
+            &account->ca_file, "proxy", &account->proxy, "catalog", &account->catalog,
+            "flush_events", &account->flush_events, "flush_sec", &account->flush_sec) != 0) {
         *message = apr_psprintf(p, "accounts[%d]: %s", index, error.text);
         return APR_EINVAL;
     }
@@ -115,6 +116,7 @@ static apr_status_t read_account(capi_sender_account_t *account, const char **me
     account->token_file = copy_text(account->token_file, p);
     account->ca_file = copy_text(account->ca_file, p);
     account->proxy = copy_text(account->proxy, p);
+    account->catalog = copy_text(account->catalog, p);
     return APR_SUCCESS;
 }
 

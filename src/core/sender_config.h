@@ -24,6 +24,7 @@ typedef struct {
     const char *token_file; /* its name, for messages */
     const char *ca_file;    /* NULL: the system's */
     const char *proxy;      /* NULL: none */
+    const char *catalog;    /* path of the catalogue feed; NULL: none */
     int flush_events;
     int flush_sec;
 } capi_sender_account_t;

@@ -142,6 +142,10 @@ apr_status_t capi_store_retry_all(capi_store_t *store, const capi_outgoing_t *ev
                                   apr_int64_t request, const char *error, apr_time_t due,
                                   apr_time_t now);
 
+/* How many content_ids of delivered events the shop's catalogue knows. In a transaction. */
+void capi_store_count_contents(capi_store_t *store, apr_int64_t destination, const char *sent_as,
+                               int known, int unknown, apr_time_t now);
+
 /* Gives a batch's events back unharmed (no retry counted): the sender stops or holds. Events still
  * claimed when the process dies are claimed by nobody: being claimed is kept in memory alone. */
 void capi_store_unclaim(capi_store_t *store, const capi_outgoing_t *events, int count);

@@ -30,6 +30,8 @@ typedef struct capi_tally_t {
     apr_int64_t keys[CAPI_KEY_COUNT];
     apr_int64_t latency[CAPI_LATENCY_BUCKETS];
     apr_int64_t latency_sec;
+    apr_int64_t contents_known;
+    apr_int64_t contents_unknown;
     consent_tally_t *consents;
 } tally_t;
 
@@ -99,6 +101,15 @@ void capi_count_latency(capi_store_t *store, apr_int64_t destination, const char
     }
     tally->latency[bucket]++;
     tally->latency_sec += took;
+}
+
+void capi_store_count_contents(capi_store_t *store, apr_int64_t destination, const char *sent_as,
+                               int known, int unknown, apr_time_t now)
+{
+    tally_t *tally = find_tally(store, destination, sent_as, now);
+
+    tally->contents_known += known;
+    tally->contents_unknown += unknown;
 }
 
 const char *capi_latency_name(int bucket, apr_pool_t *p)
@@ -171,6 +182,12 @@ static apr_status_t write_tally(capi_store_t *store, const tally_t *tally)
     }
     if (rv == APR_SUCCESS) {
         rv = write_latency(store, tally);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = write_count(store, tally, "content:known", tally->contents_known);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = write_count(store, tally, "content:unknown", tally->contents_unknown);
     }
     for (int key = 0; key < CAPI_KEY_COUNT && rv == APR_SUCCESS; key++) {
         if (tally->keys[key]) {

@@ -93,7 +93,8 @@
  * counters that must never go down. what: an outcome (received, delivered, rejected, suppressed, duplicate,
  * merged, expired, unconfirmed, retried), key:<match key> of delivered events,
  * latency:<seconds> of those that took at most so long from event to delivery (each is in one of
- * them), latency_seconds their sum, or consent:<state>:<signal>:<action> of events that were sent or
+ * them), latency_seconds their sum, content:known and content:unknown content_ids of delivered
+ * events by the shop's catalogue, or consent:<state>:<signal>:<action> of events that were sent or
  * withheld. */
 #define SQL_COUNTERS_TABLE                                                                         \
     "CREATE TABLE counters (hour BIGINT NOT NULL, destination INTEGER NOT NULL,"                   \

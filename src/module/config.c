@@ -149,6 +149,7 @@ void *capi_merge_server_conf(apr_pool_t *p, void *outer_conf, void *inner_conf)
     conf->epik_domain = merge_text(outer->epik_domain, inner->epik_domain);
     conf->epik_max_age = merge_int(outer->epik_max_age, inner->epik_max_age);
     conf->country = merge_text(outer->country, inner->country);
+    conf->catalog = merge_text(outer->catalog, inner->catalog);
     conf->flush_events = merge_int(outer->flush_events, inner->flush_events);
     conf->flush_sec = merge_int(outer->flush_sec, inner->flush_sec);
     conf->merge_window_sec = merge_int(outer->merge_window_sec, inner->merge_window_sec);
@@ -365,6 +366,7 @@ static void add_account(apr_array_header_t *accounts, const capi_server_conf_t *
             strcmp(entry->api_url, capi_conf_api_url(conf)) == 0 &&
             entry->test == capi_conf_is_test(conf) && entry->wire == capi_conf_wire(conf)) {
             entry->token_file = token_file; /* the later line counts */
+            entry->catalog = entry->catalog ? entry->catalog : conf->catalog;
             return;
         }
     }
@@ -377,6 +379,7 @@ static void add_account(apr_array_header_t *accounts, const capi_server_conf_t *
     entry->token_file = token_file;
     entry->ca_file = conf->ca_file;
     entry->proxy = conf->proxy;
+    entry->catalog = conf->catalog;
     entry->flush_events =
         conf->flush_events == CAPI_UNSET ? DEFAULT_FLUSH_EVENTS : conf->flush_events;
     entry->flush_sec = conf->flush_sec == CAPI_UNSET ? DEFAULT_FLUSH_SEC : conf->flush_sec;

@@ -161,6 +161,14 @@ static const char *set_ca_file(cmd_parms *cmd, void *dir, const char *path)
                            "write where the certificates are, in PEM format");
 }
 
+static const char *set_catalog(cmd_parms *cmd, void *dir, const char *path)
+{
+    (void)dir;
+    return capi_value_file(&server_of(cmd)->catalog, cmd, path,
+                           "write where the shop puts its Pinterest catalogue feed, a TSV, CSV or "
+                           "XML file");
+}
+
 static const char *set_proxy(cmd_parms *cmd, void *dir, const char *url)
 {
     apr_uri_t uri;
@@ -520,6 +528,8 @@ const command_rec capi_commands[] = {
                     "other origins that may call collect and context"),
     AP_INIT_TAKE1(CAPI_DIR_COLLECT_LIMIT, set_collect_limit, NULL, V,
                   "events a minute from one client address (default 120)"),
+    AP_INIT_TAKE1(CAPI_DIR_CATALOG, set_catalog, NULL, V,
+                  "the shop's Pinterest catalogue feed: TSV, CSV or XML"),
     AP_INIT_TAKE2(CAPI_DIR_FLUSH, set_flush, NULL, V, "EVENTS SECONDS (default 1000 1)"),
     AP_INIT_TAKE1(CAPI_DIR_MERGE_WINDOW, set_merge_window, NULL, V,
                   "seconds that a named event waits for a second source (default 10)"),

@@ -47,6 +47,7 @@ extern __attribute__((visibility("default"))) module AP_MODULE_DECLARE_DATA pint
 #define CAPI_DIR_COLLECT_ALLOW   "PinterestCapiCollectAllow"
 #define CAPI_DIR_COLLECT_ORIGIN  "PinterestCapiCollectOrigin"
 #define CAPI_DIR_COLLECT_LIMIT   "PinterestCapiCollectLimit"
+#define CAPI_DIR_CATALOG         "PinterestCapiCatalog"
 #define CAPI_DIR_FLUSH           "PinterestCapiFlush"
 #define CAPI_DIR_MERGE_WINDOW    "PinterestCapiMergeWindow"
 #define CAPI_DIR_MAX_AGE         "PinterestCapiMaxAge"
@@ -107,6 +108,7 @@ typedef struct {
     const char *epik_domain;
     int epik_max_age;
     const char *country;
+    const char *catalog;                 /* path of the feed */
     apr_array_header_t *collect_origins; /* const char *; NULL: this host alone */
     int collect_limit;
     int flush_events, flush_sec, merge_window_sec, max_age_sec;

@@ -34,6 +34,7 @@ static const char *const note_names[] = {
 #define NOTE_ROOM  32
 
 static char written[NOTE_COUNT][NOTE_ROOM];
+static apr_int64_t written_catalogs = -1; /* the sender's catalog_news then; -1: not yet */
 
 static void number(char *room, apr_int64_t value)
 {
@@ -74,7 +75,20 @@ static bool has_news(const capi_sender_t *sender)
             return true;
         }
     }
-    return false;
+    return written_catalogs != sender->catalog_news;
+}
+
+static void write_catalogs(capi_sender_t *sender)
+{
+    apr_pool_t *scratch;
+
+    if (written_catalogs == sender->catalog_news) {
+        return;
+    }
+    apr_pool_create(&scratch, sender->pool);
+    capi_store_note(sender->store, CAPI_NOTE_CATALOGS, capi_catalogs_note(sender, scratch));
+    apr_pool_destroy(scratch);
+    written_catalogs = sender->catalog_news;
 }
 
 void capi_notes_write(capi_sender_t *sender, bool always)
@@ -92,6 +106,7 @@ void capi_notes_write(capi_sender_t *sender, bool always)
             apr_cpystrn(written[i], values[i], NOTE_ROOM);
         }
     }
+    write_catalogs(sender);
     sender->notes_at = capi_ticks() + NOTES_PAUSE;
 }
 
@@ -102,6 +117,7 @@ void capi_notes_lost(void)
     for (i = 0; i < NOTE_COUNT; i++) {
         apr_cpystrn(written[i], "?", NOTE_ROOM);
     }
+    written_catalogs = -1;
 }
 
 static void write_notes_alone(capi_sender_t *sender)
@@ -178,6 +194,8 @@ apr_time_t capi_housekeeping_turn(capi_sender_t *sender)
     at = checkpoint_turn(sender, is_quiet, ticks);
     next = at < next ? at : next;
     at = retain_turn(sender, is_quiet, ticks);
+    next = at < next ? at : next;
+    at = capi_catalogs_turn(sender);
     return at < next ? at : next;
 }
 

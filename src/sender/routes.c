@@ -83,6 +83,7 @@ static void set_target(capi_sender_t *sender, capi_route_t *route, int index)
         capi_events_url(route->row.api_url, route->row.account, route->row.test, sender->pool);
     route->target.ca_file = account->ca_file;
     route->target.proxy = account->proxy;
+    route->catalog = capi_catalog_of(sender, account->catalog);
     route->token_file = account->token_file ? account->token_file : "(none)";
     route->flush_events = account->flush_events > 0 ? account->flush_events : 1;
     route->flush_sec = account->flush_sec;

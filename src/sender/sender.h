@@ -66,6 +66,8 @@ capi_lock_t capi_lock_wait(const char *state_dir, int signal_fd, int parent_fd, 
 
 /* --- routes.c: the way to each destination --- */
 
+typedef struct capi_catalog_t capi_catalog_t; /* catalog.c */
+
 /* What all destinations of one account share. */
 typedef struct {
     const char *account;
@@ -86,6 +88,7 @@ typedef struct {
     capi_destination_t row; /* is_held as it should be; written when hold_changed */
     capi_target_t target;   /* target.headers NULL: no token, nothing can be sent */
     const char *token_file;
+    capi_catalog_t *catalog; /* NULL: none */
     int flush_events, flush_sec;
     capi_quota_t *quota;
     int in_flight;
@@ -238,6 +241,23 @@ apr_time_t capi_asks_turn(capi_sender_t *sender);
 /* A request to this destination was answered, and judged. */
 void capi_asks_answered(capi_sender_t *sender, capi_route_t *route);
 
+/* --- catalog.c: which content_ids the shop's catalogue feeds know --- */
+
+/* Makes one for each feed that the configuration names; they are read by and by. */
+void capi_catalogs_init(capi_sender_t *sender);
+
+/* NULL where `path` is NULL. */
+capi_catalog_t *capi_catalog_of(const capi_sender_t *sender, const char *path);
+
+/* Reads the next piece of a feed that changed. When to be called again, in ticks. */
+apr_time_t capi_catalogs_turn(capi_sender_t *sender);
+
+/* Counts the content_ids of the slot's delivered events, in a transaction. */
+void capi_catalog_count(capi_sender_t *sender, const capi_slot_t *slot);
+
+/* The text of CAPI_NOTE_CATALOGS. */
+const char *capi_catalogs_note(const capi_sender_t *sender, apr_pool_t *p);
+
 /* --- loop.c --- */
 
 typedef enum {
@@ -266,6 +286,8 @@ struct capi_sender_t {
     apr_array_header_t *routes; /* capi_route_t * */
     apr_array_header_t *quotas; /* capi_quota_t * */
     capi_bucket_t test_rate;
+    apr_array_header_t *catalogs; /* capi_catalog_t * */
+    apr_int64_t catalog_news;     /* grows with each change to what is noted about them */
     capi_slot_t slots[CAPI_SLOTS];
     int in_flight, probes_in_flight; /* slots in use */
     apr_size_t bytes_in_flight;

@@ -311,6 +311,7 @@ static void record_results(capi_sender_t *sender, capi_slot_t *slot)
         }
         first = end > first ? end : first + 1;
     }
+    capi_catalog_count(sender, slot);
     if (rejected > 0) {
         capi_log(CAPI_LOG_WARNING,
                  "PCAPI144: account %s%s: the API rejected %d of %d events: the deliveries say why",

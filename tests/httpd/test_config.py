@@ -38,6 +38,8 @@ BAD_LINES = [
     ("PinterestCapiApiUrl nonsense", ("PinterestCapiApiUrl", "nonsense")),
     ("PinterestCapiApiUrl https://api.example:99999/v5", ("PinterestCapiApiUrl", ":99999")),
     ("PinterestCapiApiCAFile /nowhere/ca.pem", ("PinterestCapiApiCAFile", "/nowhere/ca.pem")),
+    ("PinterestCapiCatalog /nowhere/feed.tsv", ("PinterestCapiCatalog", "/nowhere/feed.tsv", "TSV")),
+    ("PinterestCapiCatalog /etc", ("PinterestCapiCatalog", "/etc", "no regular file")),
     ("PinterestCapiProxy ftp://proxy:1", ("PinterestCapiProxy", "http://")),
     ("PinterestCapiProxy proxy", ("PinterestCapiProxy", "'proxy'", "http://proxy")),
     ("PinterestCapiTest maybe", ("PinterestCapiTest", "'maybe'", "Off or On")),
@@ -116,6 +118,7 @@ GOOD_LINES = [
     "PinterestCapiEvent none",
     "PinterestCapiStore sqlite3",
     "PinterestCapiFlush 1 0",
+    "PinterestCapiCatalog /etc/hosts",
     'PinterestCapiEvent page_visit "when=%{query:a} == %{cookie:b}"',
     "PinterestCapiTokenFile token 549755885176",
 ]

@@ -41,6 +41,7 @@ static capi_sender_config_t *make_config(void)
         .token_file = "/etc/pinterest/token",
         .ca_file = "/etc/ssl/ca.pem",
         .proxy = "http://proxy.example:3128",
+        .catalog = "/var/www/feed.tsv",
         .flush_events = 1000,
         .flush_sec = 5,
     };
@@ -129,6 +130,7 @@ START_TEST(test_accounts_keep_every_setting)
         ck_assert_int_eq(got->token_fd, account->token_fd);
         ck_assert_pstr_eq(got->token_file, account->token_file);
         ck_assert_pstr_eq(got->ca_file, account->ca_file);
+        ck_assert_pstr_eq(got->catalog, account->catalog);
         ck_assert_pstr_eq(got->proxy, account->proxy);
         ck_assert_int_eq(got->flush_events, account->flush_events);
         ck_assert_int_eq(got->flush_sec, account->flush_sec);
