@@ -16,6 +16,16 @@
 #define CAPI_NOTE_DROPPED_EVENTS "queue_dropped_conversion"
 #define CAPI_NOTE_BROKEN_RECORDS "broken_records" /* unreadable ones, since the sender started */
 
+/* Of the newest requests that rules made events of, since the sender started: how many, how many
+ * came through a proxy whose word on the client nothing reads, how many by crawlers. */
+#define CAPI_NOTE_SEEN_REQUESTS "seen_requests"
+#define CAPI_NOTE_SEEN_PROXIED  "seen_proxied"
+#define CAPI_NOTE_SEEN_BOTS     "seen_bots"
+
+/* What the shop said last and nobody understood, since the sender started; empty: nothing. */
+#define CAPI_NOTE_COMPLAINT     "complaint"
+#define CAPI_NOTE_COMPLAINED_AT "complained_at"
+
 /* A JSON array, empty without catalogues: of each feed {"file", "ids", "read_at": seconds | null,
  * "fault": why the newest could not be read | null, "accounts": [...], "seen", "unknown": of the
  * newest content_ids that were delivered, "examples": [...] of unknown ones}. */

@@ -20,7 +20,8 @@
  *  ring, from tail to durable              the consumer, which wipes it
  *  finished                                the consumer
  *  sleeping                                the consumer; a producer may turn its ticket into 0
- *  dropped lock_timeouts                   everybody, by atomic addition
+ *  dropped lock_timeouts noticed           everybody, by atomic addition
+ *  complaint complained_at                 whoever made complaint_step odd
  *
  * Positions only grow; a place in the ring is its position modulo size. These orders carry what
  * the queue promises when a process is killed between any two instructions:

@@ -98,4 +98,27 @@ bool capi_queue_is_finished(const capi_queue_t *queue);
 
 void capi_queue_stats(const capi_queue_t *queue, capi_queue_stats_t *stats);
 
+/* --- queue_notice.c: what workers notice and no record says, for the page --- */
+
+typedef enum {
+    CAPI_NOTICE_REQUEST, /* rules made events of it */
+    CAPI_NOTICE_PROXIED, /* and it had its client in a header that nothing reads */
+    CAPI_NOTICE_BOT,     /* and a crawler or library made it */
+    CAPI_NOTICE_COUNT
+} capi_notice_t;
+
+#define CAPI_COMPLAINT_LEN 256
+
+/* One more since the file was made. */
+void capi_queue_notice(capi_queue_t *queue, capi_notice_t what);
+uint64_t capi_queue_noticed(const capi_queue_t *queue, capi_notice_t what);
+
+/* Keeps the newest words about what the shop said and nobody understood, cut to fit. Where two
+ * complain at once, one of them is not heard. */
+void capi_queue_complain(capi_queue_t *queue, const char *words, apr_time_t now);
+
+/* The words, and when they were said; false where there are none. */
+bool capi_queue_complaint(const capi_queue_t *queue, char words[CAPI_COMPLAINT_LEN],
+                          apr_time_t *when);
+
 #endif

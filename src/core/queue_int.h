@@ -10,7 +10,7 @@
 #include "queue.h"
 
 #define CAPI_QUEUE_MAGIC      UINT64_C(0x3151495041435000) /* also says the byte order */
-#define CAPI_QUEUE_LAYOUT     1
+#define CAPI_QUEUE_LAYOUT     2
 #define CAPI_QUEUE_HEADER_LEN 4096
 #define CAPI_QUEUE_ALIGN      16
 
@@ -49,6 +49,12 @@ typedef struct {
 
     _Alignas(64) capi_shared64_t dropped[2]; /* by capi_class_t */
     capi_shared64_t lock_timeouts;
+
+    _Alignas(64) capi_shared64_t noticed[CAPI_NOTICE_COUNT];
+
+    _Alignas(64) capi_shared64_t complaint_step; /* odd while somebody writes what follows */
+    capi_shared64_t complained_at;
+    capi_shared64_t complaint[CAPI_COMPLAINT_LEN / 8];
 } capi_queue_shared_t;
 
 _Static_assert(sizeof(capi_queue_shared_t) <= CAPI_QUEUE_HEADER_LEN, "the header has its page");

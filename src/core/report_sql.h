@@ -105,9 +105,9 @@
 
 /* The newest events of a time, at most a thousand. */
 #define REPORT_SQL_NEWEST                                                                          \
-    "SELECT sent_as, event_time, received_at, settled_at, state, match_keys, is_named, error FROM" \
-    " (SELECT * FROM events ORDER BY id DESC LIMIT 1000) AS n WHERE n.received_at >= %lld"         \
-    " ORDER BY n.id DESC LIMIT 1000"
+    "SELECT sent_as, event_time, received_at, settled_at, state, match_keys, is_named, error,"     \
+    " warning, name, event_id, source FROM (SELECT * FROM events ORDER BY id DESC LIMIT 1000) AS"  \
+    " n WHERE n.received_at >= %lld ORDER BY n.id DESC LIMIT 1000"
 
 /* --- over time --- */
 

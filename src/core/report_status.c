@@ -284,6 +284,36 @@ static json_t *queue_model(const apr_table_t *notes)
                      (json_int_t)note_number(notes, CAPI_NOTE_BROKEN_RECORDS));
 }
 
+static json_t *seen_model(const apr_table_t *notes)
+{
+    return json_pack("{s:I, s:I, s:I}", "requests",
+                     (json_int_t)note_number(notes, CAPI_NOTE_SEEN_REQUESTS), "proxied",
+                     (json_int_t)note_number(notes, CAPI_NOTE_SEEN_PROXIED), "bots",
+                     (json_int_t)note_number(notes, CAPI_NOTE_SEEN_BOTS));
+}
+
+static json_t *complaint_model(const apr_table_t *notes, apr_pool_t *p)
+{
+    const char *words = apr_table_get(notes, CAPI_NOTE_COMPLAINT);
+    apr_int64_t when = note_number(notes, CAPI_NOTE_COMPLAINED_AT);
+
+    return words && *words ? json_pack("{s:s, s:I}", "text", capi_utf8_repair(words, p), "at",
+                                       (json_int_t)apr_time_sec(when))
+                           : json_null();
+}
+
+static json_t *catalogs_model(const apr_table_t *notes)
+{
+    const char *text = apr_table_get(notes, CAPI_NOTE_CATALOGS);
+    json_t *list = text ? json_loads(text, 0, NULL) : NULL;
+
+    if (!json_is_array(list)) {
+        json_decref(list);
+        return json_array();
+    }
+    return list;
+}
+
 static apr_status_t add_notes(json_t *status, capi_store_t *store, apr_pool_t *p)
 {
     capi_statement_t statement = {.sql = REPORT_SQL_NOTES};
@@ -297,6 +327,9 @@ static apr_status_t add_notes(json_t *status, capi_store_t *store, apr_pool_t *p
     }
     json_object_set_new(status, "sender", sender_model(notes, p));
     json_object_set_new(status, "queue", queue_model(notes));
+    json_object_set_new(status, "seen", seen_model(notes));
+    json_object_set_new(status, "complaint", complaint_model(notes, p));
+    json_object_set_new(status, "catalogs", catalogs_model(notes));
     return rv;
 }
 

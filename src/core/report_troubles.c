@@ -1,7 +1,7 @@
-/* Troubles: from the status what concerns accounts and machinery, from the newest events what
- * concerns their content. */
+/* Troubles of accounts, machinery and configuration, told from the status. Those of what events say
+ * are in report_troubles_events.c. */
 
-#include "report_troubles.h"
+#include "report_troubles_int.h"
 
 #include <apr_strings.h>
 
@@ -11,20 +11,11 @@
 #include "report_sql.h"
 #include "utf8.h"
 
-#define LOOK_BACK   apr_time_from_sec(86400)
-#define PER_NAME    50 /* so many good ones of a name, and a mended trouble is forgotten */
-#define NAMES_MAX   64
-#define ENOUGH      20 /* below that a share says nothing */
-#define SKEW_SEC    60
-#define OFFLINE_SEC 3600
+#define SEEN_ENOUGH 100 /* requests */
+#define A_DAY       86400
 
-typedef struct {
-    json_t *list;
-    apr_pool_t *pool;
-} troubles_t;
-
-static void add(troubles_t *troubles, const char *id, bool is_broken, const char *title,
-                const char *cause, const char *mend, const char *link)
+void capi_trouble_add(capi_troubles_t *troubles, const char *id, bool is_broken, const char *title,
+                      const char *cause, const char *mend, const char *link)
 {
     json_array_append_new(troubles->list,
                           json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?}", "id", id, "severity",
@@ -55,7 +46,7 @@ static bool is_answer(const char *reason, json_int_t last, int status)
     return strstr(reason, "(status ") ? strstr(reason, named) != NULL : last == status;
 }
 
-static void judge_hold(troubles_t *troubles, const json_t *account)
+static void judge_hold(capi_troubles_t *troubles, const json_t *account)
 {
     const char *reason = text(json_object_get(account, "held"), "reason");
     json_int_t answer = number(json_object_get(account, "last_attempt"), "http_status");
@@ -78,12 +69,13 @@ static void judge_hold(troubles_t *troubles, const json_t *account)
         mend = "Compare PinterestCapiAdAccount with the number in Ads Manager, and make the token "
                "with the business account that has access to it. Then apachectl graceful.";
     }
-    add(troubles, id, true,
+    capi_trouble_add(
+        troubles, id, true,
         apr_psprintf(troubles->pool, "Account %s is on hold", text(account, "account")), cause,
         mend, "?state=held#deliveries");
 }
 
-static void judge_accounts(troubles_t *troubles, const json_t *accounts)
+static void judge_accounts(capi_troubles_t *troubles, const json_t *accounts)
 {
     apr_size_t i;
 
@@ -98,14 +90,16 @@ static void judge_accounts(troubles_t *troubles, const json_t *accounts)
             continue;
         }
         else if (number(last, "http_status") == 429) {
-            add(troubles, "rate", false, "Pinterest asks to go slower",
+            capi_trouble_add(
+                troubles, "rate", false, "Pinterest asks to go slower",
                 "The API answers with status 429.",
                 "Nothing to do: events wait and go out at the pace it allows. If it lasts, see "
                 "whether something else sends for the same account.",
                 "?state=retrying#deliveries");
         }
         else {
-            add(troubles, "api", false, "The API does not answer as it should",
+            capi_trouble_add(
+                troubles, "api", false, "The API does not answer as it should",
                 *text(last, "error") ? text(last, "error") : "The last request failed.",
                 "Usually it passes. If it lasts: can this server reach the address of "
                 "PinterestCapiApiUrl (firewall, PinterestCapiProxy, PinterestCapiApiCAFile)?",
@@ -114,7 +108,7 @@ static void judge_accounts(troubles_t *troubles, const json_t *accounts)
     }
 }
 
-static void judge_machinery(troubles_t *troubles, const json_t *status)
+static void judge_machinery(capi_troubles_t *troubles, const json_t *status)
 {
     const json_t *sender = json_object_get(status, "sender");
     const json_t *queue = json_object_get(status, "queue");
@@ -122,19 +116,20 @@ static void judge_machinery(troubles_t *troubles, const json_t *status)
 
     if (!json_is_true(json_object_get(sender, "alive")) &&
         (was_there || number(json_object_get(status, "waiting"), "total") > 0)) {
-        add(troubles, "sender", true, "The sender is not running",
-            "httpd starts it and starts it again when it ends.",
-            "See that httpd runs, and what error_log says after PCAPI.", NULL);
+        capi_trouble_add(troubles, "sender", true, "The sender is not running",
+                         "httpd starts it and starts it again when it ends.",
+                         "See that httpd runs, and what error_log says after PCAPI.", NULL);
     }
     if (number(queue, "dropped_page") + number(queue, "dropped_conversion") > 0) {
-        add(troubles, "queue", false, "Events found no room in the queue",
+        capi_trouble_add(
+            troubles, "queue", false, "Events found no room in the queue",
             "It was full: the sender was away, or there was more traffic than it holds.",
             "Raise PinterestCapiQueueSize and restart httpd.", NULL);
     }
 }
 
 /* Who could grant and never does: a banner that nobody reads the answer of looks like this. */
-static void judge_consent(troubles_t *troubles, const json_t *status)
+static void judge_consent(capi_troubles_t *troubles, const json_t *status)
 {
     const json_t *rows = json_object_get(status, "consent");
     json_int_t granted = 0;
@@ -146,8 +141,9 @@ static void judge_consent(troubles_t *troubles, const json_t *status)
         all += number(row, "events");
         granted += strcmp(text(row, "state"), "granted") == 0 ? number(row, "events") : 0;
     }
-    if (all >= ENOUGH && granted == 0) {
-        add(troubles, "consent", false, "Consent was never granted in 24 hours",
+    if (all >= CAPI_TROUBLE_ENOUGH && granted == 0) {
+        capi_trouble_add(
+            troubles, "consent", false, "Consent was never granted in 24 hours",
             "No signal ever said yes. Where visitors do agree, their answer is not read.",
             "Compare PinterestCapiConsentSignal with the cookies that the banner sets (auto knows "
             "most), or let the shop say Pinterest-Capi-Consent: granted.",
@@ -155,230 +151,193 @@ static void judge_consent(troubles_t *troubles, const json_t *status)
     }
 }
 
-static void judge_duplicates(troubles_t *troubles, const json_t *day)
+/* Of this hour and the one before: what was mended is soon forgotten. */
+static apr_status_t judge_duplicates(capi_troubles_t *troubles, capi_store_t *store, apr_time_t now)
 {
-    json_int_t received = number(day, "received");
-    json_int_t duplicates = number(day, "duplicate");
+    capi_statement_t totals = {.sql = REPORT_SQL_TOTALS};
+    apr_int64_t hour = apr_time_sec(now) / 3600 - 1;
+    const void *values[] = {&hour};
+    apr_int64_t received = 0;
+    apr_int64_t duplicates = 0;
+    capi_rows_t rows;
+    apr_status_t rv = capi_rows_select(&rows, store, &totals, values, troubles->pool);
 
-    if (duplicates >= ENOUGH && duplicates * 4 > received) {
-        add(troubles, "duplicates", false, "Many events come in again under the same id",
+    while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
+        const char *what = capi_rows_text(&rows, 0);
+
+        received += what && strcmp(what, "received") == 0 ? capi_rows_int(&rows, 1) : 0;
+        duplicates += what && strcmp(what, "duplicate") == 0 ? capi_rows_int(&rows, 1) : 0;
+    }
+    if (duplicates >= CAPI_TROUBLE_ENOUGH && duplicates * 4 > received) {
+        capi_trouble_add(
+            troubles, "duplicates", false, "Many events come in again under the same id",
             apr_psprintf(troubles->pool,
-                         "%" APR_INT64_T_FMT " of 24 hours were counted once and dropped since.",
-                         (apr_int64_t)duplicates),
+                         "%" APR_INT64_T_FMT " of this hour and the last were counted once before "
+                         "and dropped.",
+                         duplicates),
             "Harmless where pages are reloaded. If not, see whether an event_id is made of too "
             "little: it has to name one action, such as an order.",
             NULL);
     }
+    return rv;
 }
 
-/* --- the newest events --- */
+/* --- what workers noticed --- */
 
-typedef struct {
-    const char *name;
-    int seen;
-    int rejected;
-    const char *error; /* of the newest that was */
-} name_t;
-
-typedef struct {
-    int names_count;
-    name_t names[NAMES_MAX];
-    int events;
-    int delivered;
-    int clicked;
-    int addressed;
-    int offline;
-    int early;
-    int purchases;
-    int purchases_unnamed;
-    int known_purchases; /* with e-mail or phone */
-} sample_t;
-
-static name_t *find_name(sample_t *sample, const char *name, apr_pool_t *p)
+static void judge_visitors(capi_troubles_t *troubles, const json_t *seen)
 {
+    json_int_t requests = number(seen, "requests");
+    json_int_t bots = number(seen, "bots");
+
+    if (requests >= SEEN_ENOUGH && bots * 20 > requests) {
+        capi_trouble_add(troubles, "bots", false, "Crawlers are counted as visitors",
+                         apr_psprintf(troubles->pool,
+                                      "Of the newest %d requests that became events, %d were made "
+                                      "by crawlers, HTTP libraries or monitoring.",
+                                      (int)requests, (int)bots),
+                         "Set PinterestCapiBots drop, which is the default, and reload httpd.",
+                         NULL);
+    }
+    if (requests >= SEEN_ENOUGH && number(seen, "proxied") * 2 > requests) {
+        troubles->is_proxied = true;
+        capi_trouble_add(
+            troubles, "address", false, "Events carry a proxy\xe2\x80\x99s address, or none",
+            "Most requests name their client in X-Forwarded-For or CF-Connecting-IP, and nothing "
+            "reads it: httpd takes the proxy for the visitor.",
+            "Let mod_remoteip say who the visitor is: RemoteIPHeader with that header, "
+            "RemoteIPInternalProxy with the proxy\xe2\x80\x99s addresses. Then reload httpd.",
+            NULL);
+    }
+}
+
+/* What nobody understood, until the shop has said enough that was understood. */
+static void judge_complaint(capi_troubles_t *troubles, const json_t *complaint, int told,
+                            apr_time_t now)
+{
+    const char *words = text(complaint, "text");
+    bool is_name = strstr(words, "event_name") != NULL;
+
+    if (!*words || told >= CAPI_SAMPLE_PER_NAME ||
+        apr_time_sec(now) - number(complaint, "at") > A_DAY) {
+        return;
+    }
+    if (is_name) {
+        capi_trouble_add(
+            troubles, "names", false, "Events come in under a name that nobody knows", words,
+            "They are left out. Use one of Pinterest\xe2\x80\x99s names, or allow this one: "
+            "PinterestCapiEventName FROM TO.",
+            NULL);
+        return;
+    }
+    capi_trouble_add(troubles, "said", false, "Something that the shop says is not understood",
+                     words, "It is left out. Mend it where it is said; error_log has each case.",
+                     NULL);
+}
+
+/* --- the catalogue --- */
+
+static const char *list_examples(const json_t *catalog, apr_pool_t *p)
+{
+    const json_t *examples = json_object_get(catalog, "examples");
+    const char *list = "";
+    apr_size_t i;
+
+    for (i = 0; i < json_array_size(examples) && i < 3; i++) {
+        const char *example = json_string_value(json_array_get(examples, i));
+
+        list = apr_pstrcat(p, list, *list ? ", " : "", example ? example : "", NULL);
+    }
+    return list;
+}
+
+static void judge_catalogs(capi_troubles_t *troubles, const json_t *catalogs)
+{
+    apr_pool_t *p = troubles->pool;
+    apr_size_t i;
+
+    for (i = 0; i < json_array_size(catalogs); i++) {
+        const json_t *catalog = json_array_get(catalogs, i);
+        json_int_t seen = number(catalog, "seen");
+        json_int_t unknown = number(catalog, "unknown");
+
+        if (*text(catalog, "fault")) {
+            capi_trouble_add(
+                troubles, "feed", false, "The catalogue feed cannot be read",
+                apr_psprintf(p, "%s %s.", text(catalog, "file"), text(catalog, "fault")),
+                "Mend the file of PinterestCapiCatalog, and let the sender\xe2\x80\x99s "
+                "user read it. It is looked at again by itself.",
+                NULL);
+        }
+        if (seen >= CAPI_TROUBLE_ENOUGH && unknown * 20 > seen) {
+            capi_trouble_add(
+                troubles, "catalog", false,
+                apr_psprintf(p, "The catalogue does not know %d of the newest %d product ids",
+                             (int)unknown, (int)seen),
+                apr_psprintf(p, "Such as %s. Pinterest cannot tie those events to products.",
+                             list_examples(catalog, p)),
+                "Send content_ids exactly as the id column of the catalogue feed has them, upper "
+                "and "
+                "lower case and variants included.",
+                "#catalog");
+        }
+    }
+}
+
+/* --- all of them --- */
+
+static json_t *names_model(const capi_sample_t *sample)
+{
+    json_t *list = json_array();
+    int i;
+
+    for (i = 0; i < sample->pairs_count; i++) {
+        json_array_append_new(list, json_pack("{s:s, s:s, s:i}", "name", sample->pairs[i].name,
+                                              "sent_as", sample->pairs[i].sent_as, "events",
+                                              sample->pairs[i].events));
+    }
+    return list;
+}
+
+static json_t *identity_model(const capi_sample_t *sample)
+{
+    json_t *list = json_array();
     int i;
 
     for (i = 0; i < sample->names_count; i++) {
-        if (strcmp(sample->names[i].name, name) == 0) {
-            return &sample->names[i];
-        }
-    }
-    if (sample->names_count == NAMES_MAX) {
-        return NULL;
-    }
-    sample->names[sample->names_count].name = apr_pstrdup(p, name);
-    return &sample->names[sample->names_count++];
-}
+        const capi_sample_name_t *name = &sample->names[i];
 
-static void look_at_delivered(sample_t *sample, const capi_rows_t *rows, const char *name)
-{
-    static const capi_keys_t person = CAPI_KEY_BIT(CAPI_KEY_EM) | CAPI_KEY_BIT(CAPI_KEY_PH);
-    capi_keys_t keys = (capi_keys_t)capi_rows_int(rows, 5);
-    apr_int64_t took = apr_time_sec(capi_rows_int(rows, 3)) - capi_rows_int(rows, 1);
-
-    sample->delivered++;
-    sample->clicked += (keys & CAPI_KEY_BIT(CAPI_KEY_CLICK_ID)) != 0;
-    sample->addressed += (keys & CAPI_KEY_BIT(CAPI_KEY_CLIENT_IP_ADDRESS)) != 0;
-    sample->offline += took > OFFLINE_SEC;
-    if (strcmp(name, "checkout") == 0) {
-        sample->purchases++;
-        sample->purchases_unnamed += capi_rows_int(rows, 6) == 0;
-        sample->known_purchases += (keys & person) != 0;
+        json_array_append_new(list,
+                              json_pack("{s:s, s:i, s:i, s:i, s:s?}", "event_name", name->name,
+                                        "events", name->all, "unnamed", name->unnamed, "minted",
+                                        name->minted, "example", name->example));
     }
-}
-
-/* A row of REPORT_SQL_NEWEST; the newest comes first. */
-static void look_at(sample_t *sample, const capi_rows_t *rows, apr_pool_t *p)
-{
-    const char *name = capi_rows_text(rows, 0);
-    apr_int64_t state = capi_rows_int(rows, 4);
-    name_t *of_name = name ? find_name(sample, name, p) : NULL;
-    const char *error = capi_rows_text(rows, 7);
-
-    if (!of_name || of_name->seen >= PER_NAME) {
-        return;
-    }
-    sample->events++;
-    sample->early += capi_rows_int(rows, 1) > apr_time_sec(capi_rows_int(rows, 2)) + SKEW_SEC;
-    if (state != CAPI_STATE_DELIVERED && state != CAPI_STATE_REJECTED) {
-        return;
-    }
-    of_name->seen++;
-    if (state == CAPI_STATE_REJECTED) {
-        of_name->rejected++;
-        of_name->error = of_name->error ? of_name->error : apr_pstrdup(p, error ? error : "");
-        return;
-    }
-    look_at_delivered(sample, rows, name);
-}
-
-static bool says_any(const char *error, const char *const *words)
-{
-    for (; *words; words++) {
-        if (strstr(error, *words)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void judge_rejected(troubles_t *troubles, const name_t *name)
-{
-    static const char *const of_time[] = {"timestamp", "event_time", "in the past", "future", NULL};
-    static const char *const of_person[] = {"user_data", "hash", "'em'", "'ph'", "sha256", NULL};
-    static const char *const of_content[] = {"custom_data", "currency",  "value",
-                                             "content",     "num_items", NULL};
-    apr_pool_t *p = troubles->pool;
-    const char *error = capi_utf8_repair(name->error, p);
-    const char *id = "rejected";
-    const char *mend =
-        "Open a rejected delivery: it has Pinterest\xe2\x80\x99s reason. Events like "
-        "it fare the same until their source is mended.";
-
-    if (says_any(error, of_time)) {
-        id = "time";
-        mend = "event_time is Unix seconds of the moment it happened, at most 7 days ago. Leave it "
-               "out for now; and let the server\xe2\x80\x99s clock be set (NTP).";
-    }
-    else if (says_any(error, of_person)) {
-        id = "user_data";
-        mend = "Hand over e-mail and phone as they were typed with Pinterest-Capi-Match: they are "
-               "normalised and hashed here.";
-    }
-    else if (says_any(error, of_content)) {
-        id = "custom_data";
-        mend = "value is a number, currency an ISO code such as EUR, and content_ids are exactly "
-               "the ids of the Pinterest catalogue feed.";
-    }
-    add(troubles, id, false,
-        apr_psprintf(p, "Pinterest rejects %s", (const char *)capi_utf8_repair(name->name, p)),
-        *error ? error : "It gave no reason.", mend, "?state=rejected#deliveries");
-}
-
-static void judge_times(troubles_t *troubles, const sample_t *sample)
-{
-    if (sample->early > 0) {
-        add(troubles, "clock", false, "Events claim to happen in the future",
-            "Their event_time is later than this server\xe2\x80\x99s clock: one of the two is "
-            "wrong.",
-            "Set the clocks of this server and of the shop\xe2\x80\x99s backend (NTP), and see "
-            "that event_time is in seconds and UTC.",
-            NULL);
-    }
-    if (sample->delivered >= ENOUGH && sample->offline * 20 > sample->delivered) {
-        add(troubles, "offline", false, "Events reach Pinterest more than an hour late",
-            "Beyond an hour Pinterest counts a web event as offline and does not deduplicate it "
-            "with the Tag.",
-            "Report events when they happen, with the time they happened, and keep the sender "
-            "running.",
-            NULL);
-    }
-}
-
-static void judge_matches(troubles_t *troubles, const sample_t *sample)
-{
-    if (sample->delivered >= ENOUGH && sample->clicked == 0) {
-        add(troubles, "click_id", false, "Accepted, but not one has a click id",
-            "Without it an event is hardly tied to an ad. Visitors who did not come from an ad "
-            "have none, so this is only wrong while ads run.",
-            "See that a redirect or a cache does not drop ?epik= from the landing page, that "
-            "PinterestCapi is On there, and that PinterestCapiEpikCookie is not Off.",
-            NULL);
-    }
-    if (sample->delivered >= ENOUGH && sample->addressed * 2 < sample->delivered) {
-        add(troubles, "address", false, "Most events lack the visitor\xe2\x80\x99s address",
-            "Private and proxy addresses are not sent: behind a proxy or CDN httpd sees only that.",
-            "Let mod_remoteip say who the visitor is (RemoteIPHeader, RemoteIPInternalProxy).",
-            NULL);
-    }
-    if (sample->purchases >= ENOUGH / 2 && sample->known_purchases * 2 < sample->purchases) {
-        add(troubles, "match", false, "Fewer than half of the purchases carry e-mail or phone",
-            "Every order has an e-mail: it is the strongest key after the click id.",
-            "Send Pinterest-Capi-Match with email and phone when the order is placed.",
-            "?event_name=checkout#deliveries");
-    }
-    if (sample->purchases >= ENOUGH / 2 && sample->purchases_unnamed * 2 > sample->purchases) {
-        add(troubles, "event_id", false, "Purchases come without an event_id of their own",
-            "An id made here is not the one of the Pinterest Tag: a purchase that both report "
-            "counts twice.",
-            "Make one event_id for each order and give the same to the Tag.",
-            "?event_name=checkout#deliveries");
-    }
-}
-
-static apr_status_t judge_events(troubles_t *troubles, capi_store_t *store, apr_time_t now)
-{
-    capi_statement_t newest = {.sql = REPORT_SQL_NEWEST};
-    apr_int64_t since = now - LOOK_BACK;
-    const void *values[] = {&since};
-    sample_t sample = {0};
-    capi_rows_t rows;
-    apr_status_t rv = capi_rows_select(&rows, store, &newest, values, troubles->pool);
-    int i;
-
-    while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
-        look_at(&sample, &rows, troubles->pool);
-    }
-    for (i = 0; i < sample.names_count; i++) {
-        if (sample.names[i].rejected > 0) {
-            judge_rejected(troubles, &sample.names[i]);
-        }
-    }
-    judge_times(troubles, &sample);
-    judge_matches(troubles, &sample);
-    return rv;
+    return list;
 }
 
 apr_status_t capi_report_troubles(json_t **model, capi_store_t *store, const json_t *status,
                                   apr_time_t now, apr_pool_t *p)
 {
-    troubles_t troubles = {json_array(), p};
+    capi_troubles_t troubles = {.list = json_array(), .pool = p};
+    const json_t *complaint;
+    capi_sample_t *sample;
+    apr_status_t rv;
 
     *model = capi_report_own(json_pack("{s:o}", "troubles", troubles.list), p);
     status = json_object_get(status, "status");
+    complaint = json_object_get(status, "complaint");
+    rv = capi_sample_take(&sample, store, apr_time_from_sec(number(complaint, "at")), now, p);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
     judge_accounts(&troubles, json_object_get(status, "accounts"));
     judge_machinery(&troubles, status);
     judge_consent(&troubles, status);
-    judge_duplicates(&troubles, json_object_get(status, "last_24h"));
-    return judge_events(&troubles, store, now);
+    rv = judge_duplicates(&troubles, store, now);
+    judge_complaint(&troubles, complaint, sample->told, now);
+    judge_visitors(&troubles, json_object_get(status, "seen"));
+    judge_catalogs(&troubles, json_object_get(status, "catalogs"));
+    capi_troubles_of_events(&troubles, sample);
+    json_object_set_new(*model, "names", names_model(sample));
+    json_object_set_new(*model, "identity", identity_model(sample));
+    return rv;
 }

@@ -29,11 +29,18 @@ static bool is_pushed(const request_rec *r)
     return pushed && *pushed;
 }
 
+bool capi_visit_is_bot(const capi_visit_t *visit)
+{
+    const request_rec *r = visit->first;
+    const char *agent = header_of(r, "User-Agent");
+
+    return r->header_only || capi_is_bot(agent) || is_own_call(r, agent);
+}
+
 bool capi_visit_is_uncounted(const capi_visit_t *visit)
 {
     const request_rec *r = visit->first;
     const char *purpose = header_of(r, "Sec-Purpose");
-    const char *agent;
 
     if (contains_word(purpose, "prerender") || is_pushed(r)) {
         return true;
@@ -43,11 +50,7 @@ bool capi_visit_is_uncounted(const capi_visit_t *visit)
          contains_word(header_of(r, "X-Moz"), "prefetch"))) {
         return true;
     }
-    if (!capi_conf_drops_bots(visit->server)) {
-        return false;
-    }
-    agent = header_of(r, "User-Agent");
-    return r->header_only || capi_is_bot(agent) || is_own_call(r, agent);
+    return capi_conf_drops_bots(visit->server) && capi_visit_is_bot(visit);
 }
 
 bool capi_visit_is_ajax(const capi_visit_t *visit)

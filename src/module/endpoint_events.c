@@ -134,6 +134,12 @@ static void take_event(delivery_t *d, capi_result_t *result, const json_t *input
     capi_event_t *event;
 
     if (capi_event_parse(&event, &result->error, input, &d->rules, d->r->pool) != APR_SUCCESS) {
+        if (capi_queue() && result->error) {
+            capi_queue_complain(
+                capi_queue(),
+                apr_pstrcat(d->r->pool, "an event of the backend: ", result->error, NULL),
+                d->r->request_time);
+        }
         return;
     }
     if (!event->event_id) {

@@ -268,6 +268,12 @@ bool capi_visit_makes_cookie(capi_visit_t *visit);
  * server's calls to itself, a prerender (PinterestCapiBots, PinterestCapiPrefetch). */
 bool capi_visit_is_uncounted(const capi_visit_t *visit);
 
+/* True for a crawler, a library, HEAD and the server's calls to itself, dropped or not. */
+bool capi_visit_is_bot(const capi_visit_t *visit);
+
+/* True where a proxy in front names the client in a header that nothing reads. */
+bool capi_visit_is_proxied(const capi_visit_t *visit);
+
 /* True where the request was made by a page (fetch, beacon, frame), not by going to one. */
 bool capi_visit_is_ajax(const capi_visit_t *visit);
 

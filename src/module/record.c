@@ -197,6 +197,23 @@ static request_rec *make_view(const capi_visit_t *visit, const request_rec *last
     return view;
 }
 
+/* Whom the page would otherwise take for visitors. */
+static void notice_kind(const capi_visit_t *visit)
+{
+    capi_queue_t *queue = capi_queue();
+
+    if (!queue) {
+        return;
+    }
+    capi_queue_notice(queue, CAPI_NOTICE_REQUEST);
+    if (capi_visit_is_proxied(visit)) {
+        capi_queue_notice(queue, CAPI_NOTICE_PROXIED);
+    }
+    if (capi_visit_is_bot(visit)) {
+        capi_queue_notice(queue, CAPI_NOTICE_BOT);
+    }
+}
+
 static void add_rule_events(recording_t *recording)
 {
     const apr_array_header_t *made =
@@ -206,6 +223,9 @@ static void add_rule_events(recording_t *recording)
     for (i = 0; i < made->nelts; i++) {
         add_event(recording, APR_ARRAY_IDX(made, i, const json_t *), CAPI_SOURCE_RULE,
                   "an event by " CAPI_DIR_EVENT);
+    }
+    if (made->nelts > 0) {
+        notice_kind(recording->visit);
     }
 }
 

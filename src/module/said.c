@@ -38,6 +38,11 @@ void capi_said_complain(const capi_visit_t *visit, const char *what, const char 
                       "PCAPI020: %s of %s is left out: %s", what,
                       visit->uri ? visit->uri : "a request", message);
     }
+    if (capi_queue()) {
+        capi_queue_complain(capi_queue(),
+                            apr_pstrcat(visit->first->pool, what, ": ", message, NULL),
+                            apr_time_now());
+    }
 }
 
 /* --- pieces of a long event: `~1/3 <base64url>` --- */

@@ -179,6 +179,12 @@ static void find_click_id(capi_visit_t *visit)
  * PROXY_SAMPLE of a process do. */
 #define PROXY_SAMPLE 1000
 
+static bool has_unread_forward(const request_rec *r)
+{
+    return r->useragent_addr == r->connection->client_addr &&
+           apr_table_get(r->headers_in, "X-Forwarded-For");
+}
+
 static void watch_for_proxy(request_rec *r)
 {
     static apr_uint32_t unused, total;
@@ -186,8 +192,7 @@ static void watch_for_proxy(request_rec *r)
     if (apr_atomic_read32(&total) > PROXY_SAMPLE) {
         return;
     }
-    if (r->useragent_addr == r->connection->client_addr &&
-        apr_table_get(r->headers_in, "X-Forwarded-For")) {
+    if (has_unread_forward(r)) {
         apr_atomic_inc32(&unused);
     }
     if (apr_atomic_inc32(&total) == PROXY_SAMPLE - 1 &&
@@ -297,6 +302,11 @@ static bool hides_client(const request_rec *r)
     const char *cloudflare = apr_table_get(r->headers_in, "CF-Connecting-IP");
 
     return cloudflare && strcmp(cloudflare, r->useragent_ip) != 0;
+}
+
+bool capi_visit_is_proxied(const capi_visit_t *visit)
+{
+    return has_unread_forward(visit->first) || hides_client(visit->first);
 }
 
 const char *capi_visit_address(const capi_visit_t *visit)

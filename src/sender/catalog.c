@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "feed.h"
+#include "utf8.h"
 
 #define LOOK_PAUSE  apr_time_from_sec(5) /* between looks at whether a feed changed */
 #define PIECE       65536                /* bytes of a feed in one turn: some milliseconds */
@@ -365,7 +366,7 @@ void capi_catalog_count(capi_sender_t *sender, const capi_slot_t *slot)
 
 /* --- what the page is told --- */
 
-static json_t *examples_model(const capi_catalog_t *catalog)
+static json_t *examples_model(const capi_catalog_t *catalog, apr_pool_t *p)
 {
     json_t *list = json_array();
     int i;
@@ -374,7 +375,7 @@ static json_t *examples_model(const capi_catalog_t *catalog)
         const char *example = catalog->examples[(catalog->next_example - i + EXAMPLES) % EXAMPLES];
 
         if (*example) {
-            json_array_append_new(list, json_string_nocheck(example));
+            json_array_append_new(list, json_string(capi_utf8_repair(example, p)));
         }
     }
     return list;
@@ -395,7 +396,8 @@ static json_t *accounts_model(const capi_sender_t *sender, const capi_catalog_t 
     return list;
 }
 
-static json_t *catalog_model(const capi_sender_t *sender, const capi_catalog_t *catalog)
+static json_t *catalog_model(const capi_sender_t *sender, const capi_catalog_t *catalog,
+                             apr_pool_t *p)
 {
     int unknown = 0;
     int i;
@@ -409,7 +411,7 @@ static json_t *catalog_model(const capi_sender_t *sender, const capi_catalog_t *
                                       : json_null(),
                      "fault", *catalog->fault ? json_string(catalog->fault) : json_null(),
                      "accounts", accounts_model(sender, catalog), "seen", catalog->seen, "unknown",
-                     unknown, "examples", examples_model(catalog));
+                     unknown, "examples", examples_model(catalog, p));
 }
 
 const char *capi_catalogs_note(const capi_sender_t *sender, apr_pool_t *p)
@@ -421,7 +423,7 @@ const char *capi_catalogs_note(const capi_sender_t *sender, apr_pool_t *p)
 
     for (i = 0; i < sender->catalogs->nelts; i++) {
         json_array_append_new(
-            list, catalog_model(sender, APR_ARRAY_IDX(sender->catalogs, i, capi_catalog_t *)));
+            list, catalog_model(sender, APR_ARRAY_IDX(sender->catalogs, i, capi_catalog_t *), p));
     }
     text = json_dumps(list, JSON_COMPACT);
     copy = text ? apr_pstrdup(p, text) : "[]";

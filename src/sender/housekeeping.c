@@ -28,10 +28,18 @@ static const char *const note_names[] = {
     CAPI_NOTE_DROPPED_PAGES,
     CAPI_NOTE_DROPPED_EVENTS,
     CAPI_NOTE_BROKEN_RECORDS,
+    CAPI_NOTE_SEEN_REQUESTS,
+    CAPI_NOTE_SEEN_PROXIED,
+    CAPI_NOTE_SEEN_BOTS,
+    CAPI_NOTE_COMPLAINT,
+    CAPI_NOTE_COMPLAINED_AT,
 };
 
 #define NOTE_COUNT (sizeof(note_names) / sizeof(note_names[0]))
-#define NOTE_ROOM  32
+#define NOTE_ROOM  CAPI_COMPLAINT_LEN
+
+/* So many requests tell who comes; then the older half is forgotten. */
+#define SEEN_MAX 1000
 
 static char written[NOTE_COUNT][NOTE_ROOM];
 static apr_int64_t written_catalogs = -1; /* the sender's catalog_news then; -1: not yet */
@@ -41,13 +49,48 @@ static void number(char *room, apr_int64_t value)
     apr_snprintf(room, NOTE_ROOM, "%" APR_INT64_T_FMT, value);
 }
 
+/* What was noticed since this sender started, the newest requests alone. */
+static void collect_notices(const capi_queue_t *queue, char values[][NOTE_ROOM])
+{
+    static uint64_t before[CAPI_NOTICE_COUNT];
+    static bool has_begun;
+    uint64_t seen[CAPI_NOTICE_COUNT];
+    int i;
+
+    for (i = 0; i < CAPI_NOTICE_COUNT; i++) {
+        uint64_t noticed = capi_queue_noticed(queue, (capi_notice_t)i);
+
+        before[i] = has_begun ? before[i] : noticed;
+        seen[i] = noticed - before[i];
+    }
+    has_begun = true;
+    for (i = 0; i < CAPI_NOTICE_COUNT; i++) {
+        number(values[i], (apr_int64_t)seen[i]);
+        before[i] += seen[CAPI_NOTICE_REQUEST] > SEEN_MAX ? seen[i] / 2 : 0;
+    }
+}
+
+static void collect_complaint(const capi_sender_t *sender, const capi_queue_t *queue, char *words,
+                              char *when)
+{
+    apr_time_t complained_at;
+
+    if (!capi_queue_complaint(queue, words, &complained_at) || complained_at < sender->started) {
+        words[0] = '\0';
+        when[0] = '\0';
+        return;
+    }
+    number(when, complained_at);
+}
+
 /* In the order of note_names. */
 static void collect(const capi_sender_t *sender, char values[NOTE_COUNT][NOTE_ROOM])
 {
+    const capi_queue_t *queue = APR_ARRAY_IDX(sender->inlets, 0, capi_inlet_t).queue;
     capi_queue_stats_t stats = {0};
 
-    if (APR_ARRAY_IDX(sender->inlets, 0, capi_inlet_t).queue) {
-        capi_queue_stats(APR_ARRAY_IDX(sender->inlets, 0, capi_inlet_t).queue, &stats);
+    if (queue) {
+        capi_queue_stats(queue, &stats);
     }
     number(values[0], getpid());
     apr_cpystrn(values[1], CAPI_VERSION, NOTE_ROOM);
@@ -62,11 +105,15 @@ static void collect(const capi_sender_t *sender, char values[NOTE_COUNT][NOTE_RO
     number(values[7], (apr_int64_t)stats.dropped_page);
     number(values[8], (apr_int64_t)stats.dropped_conversion);
     number(values[9], sender->broken_records);
+    if (queue) {
+        collect_notices(queue, values + 10);
+        collect_complaint(sender, queue, values[13], values[14]);
+    }
 }
 
 static bool has_news(const capi_sender_t *sender)
 {
-    char values[NOTE_COUNT][NOTE_ROOM];
+    char values[NOTE_COUNT][NOTE_ROOM] = {{0}};
     size_t i;
 
     collect(sender, values);
@@ -93,7 +140,7 @@ static void write_catalogs(capi_sender_t *sender)
 
 void capi_notes_write(capi_sender_t *sender, bool always)
 {
-    char values[NOTE_COUNT][NOTE_ROOM];
+    char values[NOTE_COUNT][NOTE_ROOM] = {{0}};
     size_t i;
 
     if (!always && sender->notes_at > capi_ticks()) {
