@@ -47,6 +47,16 @@ static void judge_rejected(capi_troubles_t *troubles, const capi_sample_name_t *
 {
     apr_size_t subject = find_subject(name->error);
 
+    if (strncmp(name->error, "not sent", 8) == 0) {
+        capi_trouble_add(troubles, "incomplete", false,
+                         apr_pstrcat(troubles->pool, name->name, " cannot be sent", NULL),
+                         name->error,
+                         "Pinterest wants an e-mail, or the visitor\xe2\x80\x99s own address and "
+                         "browser. Send Pinterest-Capi-Match; behind a proxy let mod_remoteip say "
+                         "who the visitor is; for webhooks bind the order to its visit.",
+                         "?state=rejected#deliveries");
+        return;
+    }
     capi_trouble_add(troubles, subject < SUBJECTS ? subjects[subject].id : "rejected", false,
                      apr_pstrcat(troubles->pool, "Pinterest rejects ", name->name, NULL),
                      *name->error ? name->error : "It gave no reason.",

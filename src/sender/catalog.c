@@ -16,7 +16,7 @@
 #include "feed.h"
 #include "utf8.h"
 
-#define LOOK_PAUSE  apr_time_from_sec(5) /* between looks at whether a feed changed */
+#define LOOK_PAUSE  apr_time_from_sec(2) /* between looks at whether a feed changed */
 #define PIECE       65536                /* bytes of a feed in one turn: some milliseconds */
 #define RECENT      200                  /* content_ids that tell whether it fits now */
 #define EXAMPLES    8

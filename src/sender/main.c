@@ -170,6 +170,7 @@ static bool prepare(capi_sender_t *sender)
     sender->quotas = apr_array_make(sender->pool, 4, sizeof(capi_quota_t *));
     capi_bucket_init(&sender->test_rate, TEST_RATE, 1, ticks);
     capi_catalogs_init(sender);
+    capi_notes_lost();
     if (!open_slots(sender) || !open_queues(sender) || !open_store(sender)) {
         return false;
     }

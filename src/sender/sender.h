@@ -214,7 +214,7 @@ void capi_settle_give_back(capi_sender_t *sender, capi_slot_t *slot);
 /* Notes about the sender that changed, into the transaction that is open; at most once a second. */
 void capi_notes_write(capi_sender_t *sender, bool always);
 
-/* A transaction that had notes in it was rolled back. */
+/* What is noted in the store is unknown: at the start, and after a rollback. All is noted anew. */
 void capi_notes_lost(void);
 
 /* What is left for quiet moments; when to be called again, in ticks. */

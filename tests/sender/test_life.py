@@ -226,6 +226,7 @@ def test_new_generation_waits_for_the_old_one(site, sink):
     feed.push(10, "b")
     site.wait_settled(20)
     assert is_alive(new)
+    wait_for(lambda: note(site, "sender_stopped") == "", "the old one's last word to be gone")
     assert collections.Counter(sink.delivered()) == collections.Counter(ids("a", 10) + ids("b", 10))
 
 
