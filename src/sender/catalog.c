@@ -110,7 +110,7 @@ static void refuse(capi_sender_t *sender, capi_catalog_t *catalog, const version
         apr_cpystrn(catalog->fault, fault, sizeof(catalog->fault));
         sender->catalog_news++;
         capi_log(CAPI_LOG_WARNING,
-                 "PCAPI160: the catalogue feed '%s' %s: its ids are not compared with events'",
+                 "PCAPI170: the catalogue feed '%s' %s: its ids are not compared with events'",
                  catalog->path, fault);
     }
     drop(&catalog->made);
@@ -180,7 +180,7 @@ static void finish(capi_sender_t *sender, capi_catalog_t *catalog)
     catalog->seen = catalog->next = catalog->next_example = 0;
     memset(catalog->examples, 0, sizeof(catalog->examples));
     sender->catalog_news++;
-    capi_log(CAPI_LOG_INFO, "PCAPI161: the catalogue feed '%s' lists %" APR_INT64_T_FMT " ids",
+    capi_log(CAPI_LOG_INFO, "PCAPI171: the catalogue feed '%s' lists %" APR_INT64_T_FMT " ids",
              catalog->path, catalog->used.count);
 }
 
