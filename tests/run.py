@@ -119,7 +119,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch, \
             concurrent.futures.ThreadPoolExecutor(2) as pool:
         folders = [f"tests/{name}" for name in
-                   ("httpd", "browser", "fuzz", "sender", "contract", "cgi", "demo", "phone")
+                   ("httpd", "browser", "faults", "fuzz", "sender", "contract", "cgi", "demo", "phone")
                    if any((TOP / "tests" / name).glob("test_*.py"))]
         for folder, output, counts, took in pool.map(lambda f: pytest(f, scratch), folders):
             step(f"{folder} ({took})")

@@ -355,7 +355,7 @@ static bool do_round(capi_sender_t *sender, capi_turn_t *turn)
 
     turn->is_open = false;
     has_recorded = record_answers(sender, turn);
-    if (sender->phase == CAPI_RUN && !turn->is_broken) {
+    if (sender->phase == CAPI_RUN && sender->has_caught_up && !turn->is_broken) {
         claim_all(sender, turn);
     }
     if (!turn->is_open) {

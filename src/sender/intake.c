@@ -156,6 +156,8 @@ static bool drain_inlet(capi_sender_t *sender, capi_inlet_t *inlet)
     inlet->taken_at = capi_ticks();
     if (taken == 0 && rv == APR_EOF) {
         capi_store_rollback(sender->store);
+        /* What a damaged queue holds never comes: no reason to keep all else waiting. */
+        inlet->mark = 0;
     }
     else if (rv == APR_SUCCESS || rv == APR_EOF) {
         sender->last_intake = capi_now();
@@ -202,6 +204,39 @@ static bool is_ripe(const capi_sender_t *sender, const capi_inlet_t *inlet)
            capi_ticks() >= inlet->taken_at + GATHER;
 }
 
+static void begin_chase(const capi_sender_t *sender)
+{
+    int i;
+
+    for (i = 0; i < sender->inlets->nelts; i++) {
+        capi_inlet_t *inlet = &APR_ARRAY_IDX(sender->inlets, i, capi_inlet_t);
+        capi_queue_stats_t stats;
+
+        if (inlet->queue) {
+            capi_queue_stats(inlet->queue, &stats);
+            inlet->mark = stats.head;
+        }
+    }
+}
+
+static bool is_chase_over(const capi_sender_t *sender)
+{
+    int i;
+
+    for (i = 0; i < sender->inlets->nelts; i++) {
+        const capi_inlet_t *inlet = &APR_ARRAY_IDX(sender->inlets, i, capi_inlet_t);
+        capi_queue_stats_t stats;
+
+        if (inlet->queue) {
+            capi_queue_stats(inlet->queue, &stats);
+            if (stats.durable < inlet->mark) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool capi_intake_turn(capi_sender_t *sender)
 {
     bool has_taken = false;
@@ -210,6 +245,9 @@ bool capi_intake_turn(capi_sender_t *sender)
     if (sender->store_retry_at > capi_ticks()) {
         return false;
     }
+    if (sender->has_caught_up) {
+        begin_chase(sender);
+    }
     for (i = 0; i < sender->inlets->nelts; i++) {
         capi_inlet_t *inlet = &APR_ARRAY_IDX(sender->inlets, i, capi_inlet_t);
 
@@ -217,6 +255,7 @@ bool capi_intake_turn(capi_sender_t *sender)
             has_taken |= drain_inlet(sender, inlet);
         }
     }
+    sender->has_caught_up = is_chase_over(sender);
     return has_taken;
 }
 

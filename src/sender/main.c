@@ -164,6 +164,7 @@ static bool prepare(capi_sender_t *sender)
     apr_time_t ticks = capi_ticks();
 
     sender->started = capi_now();
+    sender->has_caught_up = true;
     sender->checkpoint_at = ticks;
     sender->retain_at = ticks + apr_time_from_sec(30);
     sender->routes = apr_array_make(sender->pool, 4, sizeof(capi_route_t *));

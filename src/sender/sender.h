@@ -144,10 +144,13 @@ typedef struct {
     int limit;           /* records a transaction; less after the store refused one */
     int refusals;        /* of the very first record */
     apr_time_t taken_at; /* ticks */
+    uint64_t mark;       /* its head when the present chase began; 0: nothing more to chase */
 } capi_inlet_t;
 
 /* Takes in what waits, at most one transaction an inlet. False where there was nothing to take or
- * the store did not take it. */
+ * the store did not take it. Says in has_caught_up whether all is in that waited when it last began
+ * to catch up: before that nothing is claimed, for a denial may stand behind thousands of records.
+ * Under steady load taking in and claiming go on in turn. */
 bool capi_intake_turn(capi_sender_t *sender);
 
 /* True where every inlet is empty. */
@@ -282,6 +285,7 @@ struct capi_sender_t {
     apr_array_header_t *inlets; /* capi_inlet_t, the current one first */
     apr_int64_t broken_records;
     bool has_unknown_route;
+    bool has_caught_up;
 
     apr_array_header_t *routes; /* capi_route_t * */
     apr_array_header_t *quotas; /* capi_quota_t * */

@@ -139,6 +139,7 @@ class Httpd:
         self.port = free_port()
         self.mpm, self.php, self.api = mpm, php, api
         self.module, self.settings = module, settings
+        self.module_file = BUILD / "mod_pinterest_capi.so"
         self.conf, self.top, self.extra_modules = conf, top, list(extra_modules)
         self.queue_size, self.env = queue_size, env or {}
         self.error_log = self.root / "error.log"
@@ -199,7 +200,7 @@ class Httpd:
                   f"<Directory {self.docs}>", "AllowOverride All", "Require all granted",
                   "</Directory>"]
         if self.module:
-            lines.append(f"LoadModule pinterest_capi_module {BUILD}/mod_pinterest_capi.so")
+            lines.append(f"LoadModule pinterest_capi_module {self.module_file}")
             lines.append("LogLevel warn pinterest_capi:info")
             lines.append(f"PinterestCapiSender {BUILD}/pinterest-capi-sender")
             lines.append(f"PinterestCapiStateDir {self.state}")
