@@ -79,7 +79,7 @@ class Verdict:
         self.after_denial += [a for a, b in ledger.minds if sent_after(store, a, b)]
         self.repeats = {s: moments for s, moments in arrivals.items() if len(moments) > 1}
         self.unexplained = [s for s, moments in self.repeats.items() if not any(
-            said[s].began <= death <= moments[-1][0] for death in ledger.deaths)]
+            s not in said or said[s].began <= death <= moments[-1][0] for death in ledger.deaths)]
         self.extra = sum(len(moments) - 1 for moments in self.repeats.values())
         self.interrupted = store("SELECT COALESCE(SUM(events), 0) AS n FROM attempts"
                                  " WHERE error = 'interrupted'")[0]["n"]
