@@ -43,7 +43,8 @@ static missing_t find_missing(const capi_dir_conf_t *conf, const server_rec *hos
     if (!has_token(host, conf->account)) {
         return TOKEN;
     }
-    return capi_config_says_consent(conf) ? NOTHING : CONSENT;
+    /* signals that were emptied are none */
+    return conf->consent_default != CAPI_UNSET || conf->signals.items ? NOTHING : CONSENT;
 }
 
 static int refuse_incomplete(missing_t missing, const char *where, const capi_dir_conf_t *conf)

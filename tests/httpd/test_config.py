@@ -187,6 +187,14 @@ def test_on_without_a_word_on_consent_is_refused(configtest):
     assert not ok and "PCAPI003" in text and "PinterestCapiConsentDefault" in text
 
 
+def test_a_host_that_empties_the_signals_has_no_word_on_consent(configtest):
+    ok, text = configtest(lambda httpd: "PinterestCapi On\n"
+                          f"PinterestCapiAdAccount {ACCOUNT}\nPinterestCapiTokenFile token\n"
+                          "PinterestCapiConsentSignal gpc\n" +
+                          host(httpd, "PinterestCapiConsentSignal none"), settings=False)
+    assert not ok and "PCAPI003" in text and "shop.example" in text
+
+
 def test_an_account_of_a_section_needs_a_token_of_its_own(configtest):
     ok, text = configtest(section(f"PinterestCapiAdAccount {OTHER}"))
     assert not ok and "PCAPI002" in text and OTHER in text
