@@ -265,7 +265,8 @@ static void read_user_data(parser_t *parser)
     json_t *user_data = NULL;
 
     if (json_is_object(value)) {
-        user_data = capi_read_user_data(value, parser->rules->country, &parser->notes);
+        user_data = capi_read_user_data(&parser->event->left_out, value, parser->rules->country,
+                                        &parser->notes);
     }
     else if (value && !is_nothing(value)) {
         capi_note(&parser->notes, "", "user_data", "not an object, left out");

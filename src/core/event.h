@@ -26,6 +26,7 @@ typedef struct {
     const char *order_id;         /* NULL if none */
     const char *context;          /* bind key it names, `order:10492`; NULL if none */
     capi_consent_state_t consent; /* its own word; UNKNOWN where it has none */
+    int left_out;                 /* values of user_data that are not what their keys say */
     const char *warning; /* keys and values that were left out, by name only; NULL if none */
     json_t *body;        /* canonical: Pinterest's v5 event object. Freed with the pool. */
 } capi_event_t;

@@ -67,7 +67,8 @@ json_t *capi_read_object(const capi_schema_t *schema, const json_t *input, int d
                          capi_notes_t *notes);
 
 json_t *capi_read_custom_data(const json_t *input, capi_notes_t *notes);
-json_t *capi_read_user_data(const json_t *input, const char *country, capi_notes_t *notes);
+json_t *capi_read_user_data(int *left_out, const json_t *input, const char *country,
+                            capi_notes_t *notes);
 
 /* A string or a number as text in the pool; NULL for anything else. */
 const char *capi_scalar_text(const json_t *value, apr_pool_t *p);

@@ -221,11 +221,13 @@ static void read_keys(reading_t *reading, const json_t *input, bool takes_raw)
     }
 }
 
-json_t *capi_read_user_data(const json_t *input, const char *country, capi_notes_t *notes)
+json_t *capi_read_user_data(int *left_out, const json_t *input, const char *country,
+                            capi_notes_t *notes)
 {
     reading_t reading = {json_object(), own_country(input, country, notes->p), 0, notes};
 
     read_keys(&reading, input, true);
+    *left_out = reading.left_out;
     return reading.output;
 }
 

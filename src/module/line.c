@@ -162,8 +162,10 @@ void capi_line_note_failure(capi_evaluation_t *evaluation)
 {
     const capi_line_t *line = evaluation->line;
 
+    capi_count(CAPI_COUNT_FAILED, 1);
     if (apr_atomic_inc32(&evaluation->line->failures) == 0) {
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, evaluation->view,
+        /* the view's own log is quiet */
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, capi_visit_of(evaluation->view)->first,
                       "PCAPI030: %s %s (%s) cannot be evaluated and makes nothing of a request: %s",
                       line->directive, line->first, line->where, evaluation->error);
     }

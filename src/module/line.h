@@ -48,7 +48,8 @@ bool capi_line_is_wanted(capi_evaluation_t *evaluation);
 /* NULL where the value comes out empty or cannot be evaluated (evaluation->error). */
 const char *capi_line_text(capi_evaluation_t *evaluation, const capi_value_t *value, apr_pool_t *p);
 
-/* Logs evaluation->error, once a process and line: what fails once does so for every request. */
+/* Counts the failure and logs evaluation->error, once a process and line: what fails once does so
+ * for every request. */
 void capi_line_note_failure(capi_evaluation_t *evaluation);
 
 #endif

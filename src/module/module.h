@@ -389,6 +389,15 @@ int capi_supervisor_post_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr
 int capi_supervisor_monitor(apr_pool_t *p, server_rec *s); /* monitor hook, in the parent */
 void capi_supervisor_child_init(apr_pool_t *p, server_rec *s);
 
+/* What goes wrong without anybody's page showing it; server-status tells how often. */
+typedef enum {
+    CAPI_COUNT_LEFT_OUT, /* match keys that cannot be what they say */
+    CAPI_COUNT_FAILED,   /* lines of rules, matches and binds that could not be evaluated */
+    CAPI_COUNT_KINDS
+} capi_count_t;
+void capi_count(capi_count_t what, int times);
+int64_t capi_counted(capi_count_t what);
+
 capi_queue_t *capi_queue(void);         /* NULL where the module is not in use */
 const unsigned char *capi_secret(void); /* CAPI_SECRET_LEN bytes under which keys are hashed */
 

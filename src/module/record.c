@@ -125,6 +125,7 @@ static void read_match(recording_t *recording)
         apr_pool_cleanup_register(recording->pool, recording->user_data, free_json,
                                   apr_pool_cleanup_null);
     }
+    capi_count(CAPI_COUNT_LEFT_OUT, left_out);
     if (left_out > 0) {
         capi_said_complain(
             recording->visit, recording->visit->match_headers ? CAPI_HEADER_MATCH : CAPI_DIR_MATCH,
@@ -163,13 +164,13 @@ static void take_event(void *context, const json_t *value)
 
 /* --- rules --- */
 
-/* httpd traces what expressions evaluate to, and these read what people write: its traces end here,
- * whatever LogLevel says. */
+/* httpd traces what expressions evaluate to, and these read what people write; of one that it cannot
+ * evaluate it says so each time. Both end here, whatever LogLevel says: line.c says it once. */
 static const struct ap_logconf *quiet_log(const request_rec *r)
 {
     struct ap_logconf *log = apr_pcalloc(r->pool, sizeof(*log));
 
-    log->level = APLOG_R_IS_LEVEL(r, APLOG_WARNING) ? APLOG_WARNING : APLOG_ERR;
+    log->level = APLOG_CRIT;
     return log;
 }
 

@@ -62,6 +62,14 @@ static void add_sender(table_t *table)
     add_number(table, "SenderRestarts", "Unexpected restarts", (uint64_t)sender.restarts);
 }
 
+static void add_losses(table_t *table)
+{
+    add_number(table, "MatchKeysLeftOut", "Match keys that are not what they say",
+               (uint64_t)capi_counted(CAPI_COUNT_LEFT_OUT));
+    add_number(table, "RulesFailed", "Rules that could not be evaluated",
+               (uint64_t)capi_counted(CAPI_COUNT_FAILED));
+}
+
 static void print_short(request_rec *r, const table_t *table)
 {
     int i;
@@ -96,6 +104,7 @@ int capi_status_hook(request_rec *r, int flags)
     }
     add_sender(&table);
     add_queue(&table, capi_queue());
+    add_losses(&table);
     if (flags & AP_STATUS_SHORT) {
         print_short(r, &table);
     }

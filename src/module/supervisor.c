@@ -61,6 +61,22 @@ capi_board_t *capi_supervisor_board(void)
     return now.kept ? now.kept->board : NULL;
 }
 
+void capi_count(capi_count_t what, int times)
+{
+    capi_board_t *board = capi_supervisor_board();
+
+    if (board && times > 0) {
+        atomic_fetch_add_explicit(&board->counted[what], times, memory_order_relaxed);
+    }
+}
+
+int64_t capi_counted(capi_count_t what)
+{
+    capi_board_t *board = capi_supervisor_board();
+
+    return board ? board->counted[what] : 0;
+}
+
 void capi_supervisor_status(capi_sender_status_t *status)
 {
     static const char *const names[] = {"stopped", "running", "restarting"};

@@ -41,6 +41,7 @@ typedef struct {
     _Atomic int64_t restarts;
     _Atomic int64_t running;                   /* capi_running_t */
     _Atomic int64_t waiting[CAPI_WAITING_MAX]; /* turns at the disk: when each runs out */
+    _Atomic int64_t counted[CAPI_COUNT_KINDS]; /* since httpd started */
 } capi_board_t;
 
 typedef struct {

@@ -305,6 +305,7 @@ void capi_visit_event(capi_envelope_event_t *out, capi_visit_t *visit, capi_even
                       capi_source_t source, const json_t *user_data)
 {
     memset(out, 0, sizeof(*out));
+    capi_count(CAPI_COUNT_LEFT_OUT, event->left_out);
     out->is_named = event->event_id != NULL;
     if (!event->event_id) {
         capi_event_set_id(event, mint_id(visit, event), visit->first->pool);

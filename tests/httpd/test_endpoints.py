@@ -1,6 +1,7 @@
 """The three endpoints: who may call, what they take, what they answer."""
 
 import concurrent.futures
+import hashlib
 import json
 import os
 import signal
@@ -26,6 +27,9 @@ PinterestCapiCollectLimit 1000000
 <Location "/off">
   PinterestCapi Off
   SetHandler pinterest-capi-collect
+</Location>
+<Location "/server-status">
+  SetHandler server-status
 </Location>
 """
 PATH = f"/v5/ad_accounts/{ACCOUNT}/events"
@@ -347,6 +351,18 @@ def test_backend_events_speak_pinterests_vocabulary(httpd):
     assert stored(httpd, event_id)["sent_as"] == "checkout"
     guide = event(fresh("words"), "checkout", names="guide", order_id="19")
     assert httpd.post(PATH, {"data": [guide]}).status == 422
+
+
+def test_what_a_key_cannot_mean_is_left_out_and_counted(httpd):
+    before = int(httpd.status_auto()["PinterestCapiMatchKeysLeftOut"])
+    event_id = fresh("odd")
+    odd = {"country": "223", "gender": "x", "st": "DE-BY", "em": "a@b.example"}
+    answer = httpd.post(PATH, {"data": [event(event_id) | {"user_data": odd}]})
+    assert "country" in answer.json()["events"][0]["warning_message"]
+    user = payload(httpd, event_id)["user_data"]
+    assert set(user) == {"st", "em"}
+    assert user["st"] == [hashlib.sha256(b"by").hexdigest()]
+    assert int(httpd.status_auto()["PinterestCapiMatchKeysLeftOut"]) == before + 2
 
 
 def test_backend_request_gives_nothing_of_itself_to_its_events(httpd):

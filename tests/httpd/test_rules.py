@@ -1,6 +1,7 @@
 """Rules, match keys and binds: what configuration alone makes of a shop's traffic."""
 
 import hashlib
+import http.client
 import json
 import re
 
@@ -218,6 +219,30 @@ def test_wrong_lines_stop_configtest(make_httpd, line, message):
     fine, text = httpd.configtest()
     assert not fine
     assert line.split()[0] in text and message in text, text
+
+
+def test_a_line_that_cannot_be_evaluated_is_counted_and_logged_once(shop, api):
+    httpd = shop(LAST + """
+<Location "/server-status">
+  PinterestCapi Off
+  SetHandler server-status
+</Location>
+<Location "/shop.php">
+  PinterestCapiEvent search "search_string=%{file:/nowhere}"
+  PinterestCapiEvent lead
+</Location>""", mpm="prefork")
+    httpd.expect(r"PCAPI030")
+    connection = http.client.HTTPConnection("127.0.0.1", httpd.port, timeout=20)
+    for _ in range(3):  # one connection: one process
+        connection.request("GET", "/shop.php", headers={"User-Agent": BROWSER,
+                                                      "X-Forwarded-For": SHOPPER})
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"ok")
+    connection.close()
+    assert names_behind(httpd, api) == ["lead"] * 3
+    assert httpd.status_auto()["PinterestCapiRulesFailed"] == "3"
+    (line,) = re.findall(r"PCAPI030: .*", httpd.log_text())
+    assert "PinterestCapiEvent search" in line and "httpd.conf:" in line
 
 
 # --- match keys ---
