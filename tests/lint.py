@@ -94,6 +94,25 @@ def directives():
             complain("docs/directives.md", f"describes {name}, which is not registered")
 
 
+def contract():
+    """Each row of the contract names its tests, and these are there; each directive has a row."""
+    rows = [line for line in (TOP / "docs/contract.md").read_text().splitlines()
+            if line.startswith("| ") and not line.startswith(("| promise", "| ---"))]
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.(?:py|c))::(\w+)`", row)
+        if not named:
+            complain("docs/contract.md", f"no test: {row[:60]}")
+        for place, name in named:
+            path = TOP / "tests" / place
+            text = path.read_text() if path.exists() else ""
+            if not re.search(rf"^(def |START_TEST\(){name}\(?\)?", text, re.M):
+                complain("docs/contract.md", f"there is no {place}::{name}")
+    told = set(re.findall(r"`(PinterestCapi\w*)", "\n".join(rows)))
+    for name in re.findall(r"^\| `(PinterestCapi\w*)", (TOP / "docs/directives.md").read_text(), re.M):
+        if name not in told:
+            complain("docs/contract.md", f"has no row for {name}")
+
+
 def built_files():
     module = TOP / "build/mod_pinterest_capi.so"
     if not module.exists():
@@ -148,6 +167,7 @@ def main():
     functions(sources)
     message_numbers(sources)
     directives()
+    contract()
     built_files()
     stray_words()
     analysis()

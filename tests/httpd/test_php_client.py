@@ -148,3 +148,37 @@ echo PinterestCapi::eventId('page_visit'), ' ', PinterestCapi::eventId('lead');"
     visit, lead = httpd.get("/ids.php").text.split()
     assert lead == visit + "-lead"
     assert the_event(api)["event_id"] == lead
+
+
+# What PHP 8 added, as its tokenizer tells it apart, and what the eye of a pattern finds.
+NEWER = r"""<?php
+$newer = ['T_MATCH', 'T_ATTRIBUTE', 'T_NULLSAFE_OBJECT_OPERATOR', 'T_ENUM', 'T_READONLY'];
+$added = ['str_contains', 'str_starts_with', 'str_ends_with', 'get_debug_type', 'array_is_list',
+  'json_validate', 'mb_trim', 'fdiv', 'array_find', 'array_any', 'array_all'];
+$last = null;
+foreach (token_get_all(file_get_contents($argv[1])) as $token) {
+  [$name, $text] = is_array($token) ? [token_name($token[0]), $token[1]] : ['', $token];
+  if ($name === 'T_WHITESPACE' || $name === 'T_DOC_COMMENT' || $name === 'T_COMMENT') { continue; }
+  $isName = in_array($last, ['function', '::', '->'], true);
+  if (!$isName && (in_array($name, $newer, true) || in_array($text, $added, true)
+      || ($text === 'mixed' || $text === 'never') || ($text === ')' && $last === ','))) {
+    echo is_array($token) ? $token[2] : '', ": $text\n";
+  }
+  $last = $text;
+}"""
+
+
+def test_nothing_in_it_is_newer_than_php_7_4(tmp_path):
+    script = tmp_path / "newer.php"
+    script.write_text(NEWER)
+
+    def newer(path):
+        done = subprocess.run(["php", str(script), str(path)], text=True, capture_output=True,
+                              timeout=30, check=True)
+        return done.stdout.split("\n")[:-1]
+
+    probe = tmp_path / "probe.php"
+    probe.write_text("<?php\n#[A]\nfunction f(mixed $a,): int { return match (1) { 1 => $a?->b }; }\n"
+                     "str_contains('a', 'b');")
+    assert len(newer(probe)) == 6, "what this test looks for is not found"
+    assert newer(CLIENT) == []
