@@ -145,7 +145,8 @@ def test_settings_of_the_main_server_are_refused_in_a_host(configtest, directive
     "PinterestCapiVisitCookie Off", "PinterestCapiEpikCookie Off", "PinterestCapiCountry DE",
     "PinterestCapiBots keep", "PinterestCapiPrefetch drop",
     "PinterestCapiCollectOrigin https://a.example", "PinterestCapiCollectLimit 5",
-    "PinterestCapiFlush 1 1", "PinterestCapiMergeWindow 5", "PinterestCapiMaxAge 5"])
+    "PinterestCapiCatalog /etc/hosts", "PinterestCapiFlush 1 1", "PinterestCapiMergeWindow 5",
+    "PinterestCapiMaxAge 5"])
 def test_settings_of_a_host_are_refused_in_a_section(configtest, directive):
     ok, text = configtest(section(directive))
     assert not ok and directive.split()[0] in text and "not allowed" in text
