@@ -38,8 +38,8 @@ apr_status_t capi_report_deliveries(json_t **model, capi_store_t *store,
 apr_status_t capi_report_delivery(json_t **model, capi_store_t *store, apr_int64_t id,
                                   apr_pool_t *p);
 
-/* {"coverage": [{"event_name", "events", "match_keys": {key: {"count", "percent"}}}], "since",
- * "until"}: of `filter` account, since and until count; a week where no time is given. */
+/* {"coverage": [{"event_name", "events", "match_keys": {key: {"count", "percent"}}, "contents":
+ * {"known", "unknown"} content_ids by the catalogue}], "since", "until"}: of `filter` account, since and until count; a week where no time is given. */
 apr_status_t capi_report_coverage(json_t **model, capi_store_t *store, const capi_filter_t *filter,
                                   apr_time_t now, apr_pool_t *p);
 

@@ -63,7 +63,10 @@ apr_status_t capi_report_course(json_t **model, capi_store_t *store, int period,
     int hours = periods[period].hours;
     apr_int64_t last = apr_time_sec(now) / 3600 / hours * hours;
     apr_int64_t first = last - (apr_int64_t)(periods[period].bars - 1) * hours;
-    const void *values[] = {&first, account, account};
+    bool is_days = hours == 24;
+    apr_int64_t from = is_days ? capi_counter_day(last) : first;
+    apr_int64_t end = is_days ? capi_counter_day(first) + 1 : last + hours;
+    const void *values[] = {&from, &end, account, account};
     json_t *bars = json_array();
     capi_rows_t rows;
     apr_status_t rv = capi_rows_select(&rows, store, &course, values, p);
@@ -75,7 +78,8 @@ apr_status_t capi_report_course(json_t **model, capi_store_t *store, int period,
         json_array_append_new(bars, empty_bar(first + (apr_int64_t)i * hours, hours));
     }
     while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
-        apr_int64_t place = (capi_rows_int(&rows, 0) - first) / hours;
+        apr_int64_t hour = is_days ? -24 * capi_rows_int(&rows, 0) : capi_rows_int(&rows, 0);
+        apr_int64_t place = (hour - first) / hours;
         const char *what = capi_rows_text(&rows, 1);
 
         if (what && place >= 0 && place < periods[period].bars) {

@@ -1,4 +1,5 @@
-/* How many of the delivered events carried each match key, from the hourly counters. */
+/* How many of the delivered events carried each match key, and how many of their content_ids the
+ * catalogue knows: from the counters of whole days, and of hours before and after. */
 
 #include "report_int.h"
 
@@ -25,7 +26,8 @@ static json_t *find_row(sums_t *sums, const char *name)
     name = capi_utf8_repair(name, sums->pool);
     row = json_object_get(sums->rows, name);
     if (!row) {
-        row = json_pack("{s:s, s:i, s:{}}", "event_name", name, "events", 0, "match_keys");
+        row = json_pack("{s:s, s:i, s:{}, s:{s:i, s:i}}", "event_name", name, "events", 0,
+                        "match_keys", "contents", "known", 0, "unknown", 0);
         json_object_set_new(sums->rows, name, row);
     }
     return row;
@@ -41,6 +43,10 @@ static void add_sum(sums_t *sums, const char *name, const char *what, apr_int64_
     else if (strncmp(what, "key:", 4) == 0) {
         json_object_set_new(json_object_get(row, "match_keys"),
                             capi_utf8_repair(what + 4, sums->pool), json_integer(n));
+    }
+    else if (strncmp(what, "content:", 8) == 0) {
+        json_object_set_new(json_object_get(row, "contents"),
+                            capi_utf8_repair(what + 8, sums->pool), json_integer(n));
     }
 }
 
@@ -108,6 +114,24 @@ static json_t *sorted_rows(const sums_t *sums)
     return list;
 }
 
+/* Three parts of a time, each from and to: hours, whole days below zero, hours. */
+static void divide(apr_int64_t parts[6], apr_int64_t first, apr_int64_t end)
+{
+    apr_int64_t first_day = (first + 23) / 24;
+    apr_int64_t end_day = end / 24;
+
+    memset(parts, 0, 6 * sizeof(parts[0]));
+    parts[0] = first;
+    parts[1] = end;
+    if (first_day < end_day) {
+        parts[1] = first_day * 24;
+        parts[2] = capi_counter_day(24 * (end_day - 1));
+        parts[3] = capi_counter_day(24 * first_day) + 1;
+        parts[4] = end_day * 24;
+        parts[5] = end;
+    }
+}
+
 apr_status_t capi_report_coverage(json_t **model, capi_store_t *store, const capi_filter_t *filter,
                                   apr_time_t now, apr_pool_t *p)
 {
@@ -116,11 +140,15 @@ apr_status_t capi_report_coverage(json_t **model, capi_store_t *store, const cap
     apr_int64_t since = filter->since > 0 ? filter->since : until - WEEK_SEC;
     apr_int64_t first = (since < until - SPAN_MAX ? until - SPAN_MAX : since) / HOUR_SEC;
     apr_int64_t end = (until + HOUR_SEC - 1) / HOUR_SEC;
-    const void *values[] = {&first, &end, filter->account, filter->account};
+    apr_int64_t parts[6];
+    const void *values[] = {&parts[0], &parts[1], &parts[2],       &parts[3],
+                            &parts[4], &parts[5], filter->account, filter->account};
     sums_t sums = {capi_report_own(json_object(), p), p};
     capi_rows_t rows;
-    apr_status_t rv = capi_rows_select(&rows, store, &coverage, values, p);
+    apr_status_t rv;
 
+    divide(parts, first, end);
+    rv = capi_rows_select(&rows, store, &coverage, values, p);
     while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
         const char *name = capi_rows_text(&rows, 0);
         const char *what = capi_rows_text(&rows, 1);

@@ -92,14 +92,21 @@
     " AND (o.due < s.to_due OR (o.due = s.to_due AND o.event <= s.to_event)))"                     \
     " ORDER BY a.id LIMIT 1000"
 
-/* --- coverage --- */
+/* --- sums over weeks --- */
 
-/* Delivered events and their match keys. Values: first hour, hour after the last, account twice. */
+#define REPORT_OF_COVERAGE                                                                         \
+    "(what = 'delivered' OR (what >= 'key:' AND what < 'key;') OR (what >= 'content:' AND what"    \
+    " < 'content;'))"
+#define REPORT_HOURS                                                                               \
+    "SELECT destination, sent_as, what, n FROM counters WHERE hour >= %lld AND"                    \
+    " hour < %lld AND " REPORT_OF_COVERAGE
+
+/* Delivered events, their match keys and content_ids. Values: the hours before the first whole day,
+ * the whole days, the hours after the last, each from and to; account twice. */
 #define REPORT_SQL_COVERAGE                                                                        \
-    "SELECT c.sent_as, c.what, SUM(c.n) FROM counters c CROSS JOIN destinations d"                 \
-    " WHERE d.id = c.destination AND c.hour >= %lld AND c.hour < %lld"                             \
-    " AND (%s IS NULL OR d.account = %s) AND (c.what = 'delivered' OR c.what >= 'key:' AND"        \
-    " c.what < 'key;') GROUP BY c.sent_as, c.what LIMIT 20000"
+    "SELECT c.sent_as, c.what, SUM(c.n) FROM (" REPORT_HOURS " UNION ALL " REPORT_HOURS            \
+    " UNION ALL " REPORT_HOURS ") AS c CROSS JOIN destinations d WHERE d.id = c.destination AND"   \
+    " (%s IS NULL OR d.account = %s) GROUP BY c.sent_as, c.what LIMIT 20000"
 
 /* --- troubles --- */
 
@@ -111,12 +118,12 @@
 
 /* --- over time --- */
 
-/* Values: first hour, account twice. */
+/* Values: first hour, hour after the last (or days, below zero), account twice. */
 #define REPORT_SQL_COURSE                                                                          \
     "SELECT c.hour, c.what, SUM(c.n) FROM counters c CROSS JOIN destinations d"                    \
-    " WHERE d.id = c.destination AND c.hour >= %lld AND (%s IS NULL OR d.account = %s)"            \
-    " AND c.what IN ('delivered', 'rejected', 'suppressed', 'unconfirmed', 'expired')"             \
-    " GROUP BY c.hour, c.what LIMIT 10000"
+    " WHERE d.id = c.destination AND c.hour >= %lld AND c.hour < %lld AND (%s IS NULL OR"          \
+    " d.account = %s) AND c.what IN ('delivered', 'rejected', 'suppressed', 'unconfirmed',"        \
+    " 'expired') GROUP BY c.hour, c.what LIMIT 10000"
 
 /* --- status --- */
 

@@ -112,6 +112,11 @@ void capi_store_count_contents(capi_store_t *store, apr_int64_t destination, con
     tally->contents_unknown += unknown;
 }
 
+apr_int64_t capi_counter_day(apr_int64_t hour)
+{
+    return -(hour / 24);
+}
+
 const char *capi_latency_name(int bucket, apr_pool_t *p)
 {
     return bucket == CAPI_LATENCY_BUCKETS - 1
@@ -142,23 +147,50 @@ void capi_count_consent(capi_store_t *store, apr_int64_t destination, const char
     tally->consents = consent;
 }
 
-static apr_status_t write_count(capi_store_t *store, const tally_t *tally, const char *what,
-                                apr_int64_t n)
+static apr_status_t add_to(capi_store_t *store, const tally_t *tally, apr_int64_t hour,
+                           const char *what, apr_int64_t n)
 {
-    const void *values[] = {&tally->hour, &tally->destination, tally->sent_as, what, &n};
+    const void *values[] = {&hour, &tally->destination, tally->sent_as, what, &n};
 
     return n ? capi_db_run(NULL, store, CAPI_SQL_COUNTER_ADD, values) : APR_SUCCESS;
 }
 
-/* What monitoring reads as a counter is added to the sum over all hours as well. */
+static apr_status_t write_hour(capi_store_t *store, const tally_t *tally, const char *what,
+                               apr_int64_t n)
+{
+    return add_to(store, tally, tally->hour, what, n);
+}
+
+/* What the page sums up over weeks is added to the day's sum as well. */
+static apr_status_t write_day(capi_store_t *store, const tally_t *tally, const char *what,
+                              apr_int64_t n)
+{
+    apr_status_t rv = write_hour(store, tally, what, n);
+
+    return rv == APR_SUCCESS ? add_to(store, tally, capi_counter_day(tally->hour), what, n) : rv;
+}
+
+/* What monitoring reads as a counter is added to the sum over all hours. */
+static apr_status_t write_total(capi_store_t *store, const tally_t *tally, const char *what,
+                                apr_int64_t n)
+{
+    return add_to(store, tally, 0, what, n);
+}
+
+static apr_status_t write_outcome(capi_store_t *store, const tally_t *tally, const char *what,
+                                  apr_int64_t n)
+{
+    apr_status_t rv = write_day(store, tally, what, n);
+
+    return rv == APR_SUCCESS ? write_total(store, tally, what, n) : rv;
+}
+
 static apr_status_t write_both(capi_store_t *store, const tally_t *tally, const char *what,
                                apr_int64_t n)
 {
-    static const apr_int64_t all_hours = 0;
-    const void *values[] = {&all_hours, &tally->destination, tally->sent_as, what, &n};
-    apr_status_t rv = write_count(store, tally, what, n);
+    apr_status_t rv = write_hour(store, tally, what, n);
 
-    return rv == APR_SUCCESS && n ? capi_db_run(NULL, store, CAPI_SQL_COUNTER_ADD, values) : rv;
+    return rv == APR_SUCCESS ? write_total(store, tally, what, n) : rv;
 }
 
 static apr_status_t write_latency(capi_store_t *store, const tally_t *tally)
@@ -178,29 +210,29 @@ static apr_status_t write_tally(capi_store_t *store, const tally_t *tally)
     apr_status_t rv = APR_SUCCESS;
 
     for (int i = 0; i < CAPI_OUTCOME_COUNT && rv == APR_SUCCESS; i++) {
-        rv = write_both(store, tally, outcome_names[i], tally->outcomes[i]);
+        rv = write_outcome(store, tally, outcome_names[i], tally->outcomes[i]);
     }
     if (rv == APR_SUCCESS) {
         rv = write_latency(store, tally);
     }
     if (rv == APR_SUCCESS) {
-        rv = write_count(store, tally, "content:known", tally->contents_known);
+        rv = write_day(store, tally, "content:known", tally->contents_known);
     }
     if (rv == APR_SUCCESS) {
-        rv = write_count(store, tally, "content:unknown", tally->contents_unknown);
+        rv = write_day(store, tally, "content:unknown", tally->contents_unknown);
     }
     for (int key = 0; key < CAPI_KEY_COUNT && rv == APR_SUCCESS; key++) {
         if (tally->keys[key]) {
-            rv = write_count(store, tally,
-                             apr_pstrcat(store->txn, "key:", capi_key_name((capi_key_t)key), NULL),
-                             tally->keys[key]);
+            rv = write_day(store, tally,
+                           apr_pstrcat(store->txn, "key:", capi_key_name((capi_key_t)key), NULL),
+                           tally->keys[key]);
         }
     }
     for (consent_tally_t *c = tally->consents; c && rv == APR_SUCCESS; c = c->next) {
-        rv = write_count(store, tally,
-                         apr_pstrcat(store->txn, "consent:", capi_consent_name(c->state), ":",
-                                     c->signal, ":", capi_action_name(c->action), NULL),
-                         c->n);
+        rv = write_hour(store, tally,
+                        apr_pstrcat(store->txn, "consent:", capi_consent_name(c->state), ":",
+                                    c->signal, ":", capi_action_name(c->action), NULL),
+                        c->n);
     }
     return rv;
 }

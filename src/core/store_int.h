@@ -248,6 +248,8 @@ void capi_count_consent(capi_store_t *store, apr_int64_t destination, const char
 extern const int capi_latency_bounds[CAPI_LATENCY_BUCKETS - 1];
 void capi_count_latency(capi_store_t *store, apr_int64_t destination, const char *sent_as,
                         apr_int64_t event_time, apr_time_t now);
+/* Where the sum of the day of that hour is counted: below zero. */
+apr_int64_t capi_counter_day(apr_int64_t hour);
 /* What a bucket is called in the table. */
 const char *capi_latency_name(int bucket, apr_pool_t *p);
 

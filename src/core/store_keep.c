@@ -199,7 +199,8 @@ static apr_status_t forget_used_ids(retention_t *retention)
 static apr_status_t forget_counters(retention_t *retention)
 {
     apr_int64_t before = (retention->now - CAPI_USED_ID_KEEP) / apr_time_from_sec(3600);
-    const void *values[] = {&before};
+    apr_int64_t day = capi_counter_day(before);
+    const void *values[] = {&before, &day};
 
     return capi_db_run(NULL, retention->store, CAPI_SQL_OLD_COUNTERS, values);
 }

@@ -90,7 +90,8 @@
 #define SQL_USED_IDS_AGE "CREATE INDEX used_ids_age ON used_ids (used_at)"
 
 /* hour: hours since 1970; 0 is the sum since the store was made, of outcomes and latency, for
- * counters that must never go down. what: an outcome (received, delivered, rejected, suppressed, duplicate,
+ * counters that must never go down; below 0 are the sums of whole days, minus days since 1970, of
+ * outcomes, keys and content. what: an outcome (received, delivered, rejected, suppressed, duplicate,
  * merged, expired, unconfirmed, retried), key:<match key> of delivered events,
  * latency:<seconds> of those that took at most so long from event to delivery (each is in one of
  * them), latency_seconds their sum, content:known and content:unknown content_ids of delivered
@@ -322,7 +323,8 @@
     " BY used_at LIMIT %lld)"
 #define SQL_OLD_ASKS "DELETE FROM asks WHERE done_at IS NOT NULL AND asked_at < %lld"
 /* At most one hour of rows goes out of date in an hour. */
-#define SQL_OLD_COUNTERS "DELETE FROM counters WHERE hour > 0 AND hour < %lld"
+#define SQL_OLD_COUNTERS                                                                           \
+    "DELETE FROM counters WHERE (hour > 0 AND hour < %lld) OR (hour < 0 AND hour > %lld)"
 
 /* --- what the page asks for --- */
 

@@ -9,10 +9,11 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "httpd"), str(HERE.parents[1] / "de
 
 import delivery  # noqa: E402
 import overhead  # noqa: E402
+import page  # noqa: E402
 
 
 def main():
-    wanted = sys.argv[1:] or ["overhead", "delivery"]
+    wanted = sys.argv[1:] or ["overhead", "delivery", "page"]
     if "overhead" in wanted:
         sink = delivery.Sink()
         try:
@@ -21,6 +22,8 @@ def main():
             sink.close()
     if "delivery" in wanted:
         delivery.main()
+    if "page" in wanted:
+        page.main()
 
 
 main()

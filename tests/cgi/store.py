@@ -97,9 +97,10 @@ class Store:
 
     def count(self, destination, sent_as, what, when=None, n=1):
         hour = int((when or self.now) // 3600)
-        self.db.execute(
-            "INSERT INTO counters VALUES (?, ?, ?, ?, ?) ON CONFLICT (hour, destination, sent_as,"
-            " what) DO UPDATE SET n = n + excluded.n", (hour, destination, sent_as, what, n))
+        for place in {hour, -(hour // 24)}:
+            self.db.execute(
+                "INSERT INTO counters VALUES (?, ?, ?, ?, ?) ON CONFLICT (hour, destination,"
+                " sent_as, what) DO UPDATE SET n = n + excluded.n", (place, destination, sent_as, what, n))
 
     def total(self, destination, sent_as, what, n):
         """The sum over all hours, which the sender keeps beside those of each hour."""

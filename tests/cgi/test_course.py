@@ -1,5 +1,6 @@
 """Deliveries over time: the drawing, its switch and its table."""
 
+import random
 import re
 
 import pytest
@@ -64,3 +65,15 @@ def test_an_empty_store_draws_an_empty_chart(cgi):
     answer = cgi("/")
     assert bars(answer) == [] and sum(map(sum, table(answer))) == 0
     assert 'role="img"' in answer.text and "course-desc" in answer.text
+
+
+def test_sums_over_weeks_take_whole_days_and_the_hours_around_them(cgi, store):
+    shop, dice = store.destination(), random.Random(3)
+    now = int(store.now // 3600)
+    counts = {hour: dice.randrange(1, 1000) for hour in range(now - 24 * 9, now + 1)}
+    for hour, n in counts.items():
+        store.count(shop, "checkout", "delivered", hour * 3600, n)
+    for _ in range(30):
+        first, end = sorted(dice.sample(range(now - 24 * 9, now + 1), 2))
+        (row,) = cgi("/coverage.json", f"since={first * 3600}&until={end * 3600}").json["coverage"]
+        assert row["events"] == sum(n for hour, n in counts.items() if first <= hour < end)

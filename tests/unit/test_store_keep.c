@@ -149,6 +149,8 @@ START_TEST(test_counters_are_apart_by_hour_and_written_by_commit_alone)
     ck_assert_int_eq(counter("received"), 5);
     take_one("e5", NOW, false);
     ck_assert_int_eq(counter("received"), 6);
+    ck_assert_int_eq(sql_int("SELECT SUM(n) FROM counters WHERE what = 'received' AND hour < 0"),
+                     6);
 }
 END_TEST
 
