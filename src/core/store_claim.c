@@ -13,23 +13,25 @@
  * where events are long a batch is full before a thousand of them. */
 #define PAGE_ROWS 100
 
-/* One outbox row with its record and, where it helps, its visit; columns of SQL_OUTBOX_CLAIM. */
+/* One outbox row with its record. */
 typedef struct {
+    /* SQL_OUTBOX_CLAIM */
     apr_int64_t event;
     apr_time_t due;
     int flags;
-    int source;
     capi_keys_t keys;
     apr_int64_t expires_at;
     const char *payload;
     const char *sent_as;
     const char *event_id;
-    const char *name;
     apr_int64_t event_time;
     int retries;
     int strongest;
     capi_consent_state_t consent;
     const char *signal;
+    bool needs_context;
+    /* SQL_OUTBOX_CONTEXT, where it is needed */
+    int source;
     bool has_visit;
     capi_consent_state_t visit_consent;
     const char *visit_signal;
@@ -39,6 +41,7 @@ typedef struct {
     const char *user_data;
     const char *denied_by; /* a denial since it came */
     const char *on_denied;
+    /* what comes of it */
     capi_action_t action;
     capi_keys_t stripped;
 } due_t;
@@ -58,32 +61,45 @@ typedef struct {
 
 static void read_due(due_t *due, const capi_rows_t *rows)
 {
+    memset(due, 0, sizeof(*due));
     due->event = capi_rows_int(rows, 0);
     due->due = capi_rows_int(rows, 1);
     due->flags = (int)capi_rows_int(rows, 2);
-    due->source = (int)capi_rows_int(rows, 3);
-    due->keys = (capi_keys_t)capi_rows_int(rows, 4);
-    due->expires_at = capi_rows_int(rows, 5);
-    due->payload = capi_rows_text(rows, 7);
-    due->sent_as = capi_rows_text(rows, 8);
-    due->event_id = capi_rows_text(rows, 9);
-    due->name = capi_rows_text(rows, 10);
-    due->event_time = capi_rows_int(rows, 11);
-    due->retries = (int)capi_rows_int(rows, 12);
-    due->strongest = (int)capi_rows_int(rows, 13);
-    due->consent = (capi_consent_state_t)capi_rows_int(rows, 14);
-    due->signal = capi_rows_text(rows, 15);
-    due->has_visit = capi_rows_text(rows, 16) != NULL;
-    due->visit_consent = (capi_consent_state_t)capi_rows_int(rows, 16);
-    due->visit_signal = capi_rows_text(rows, 17);
-    due->click_id = capi_rows_text(rows, 18);
-    due->address = capi_rows_text(rows, 19);
-    due->agent = capi_rows_text(rows, 20);
-    due->user_data = capi_rows_text(rows, 21);
-    due->denied_by = capi_rows_text(rows, 22);
-    due->on_denied = capi_rows_text(rows, 23);
+    due->keys = (capi_keys_t)capi_rows_int(rows, 3);
+    due->expires_at = capi_rows_int(rows, 4);
+    due->payload = capi_rows_text(rows, 5);
+    due->sent_as = capi_rows_text(rows, 6);
+    due->event_id = capi_rows_text(rows, 7);
+    due->event_time = capi_rows_int(rows, 8);
+    due->retries = (int)capi_rows_int(rows, 9);
+    due->strongest = (int)capi_rows_int(rows, 10);
+    due->consent = (capi_consent_state_t)capi_rows_int(rows, 11);
+    due->signal = capi_rows_text(rows, 12);
+    due->needs_context = capi_rows_int(rows, 13) != 0;
     due->action = CAPI_ACTION_SEND;
-    due->stripped = 0;
+}
+
+static apr_status_t read_context(claim_t *claim, due_t *due)
+{
+    const void *values[] = {&due->event};
+    capi_rows_t rows;
+    apr_status_t rv =
+        capi_db_select(&rows, claim->store, CAPI_SQL_OUTBOX_CONTEXT, values, claim->page);
+
+    if (rv != APR_SUCCESS || !capi_rows_next(&rows)) {
+        return rv;
+    }
+    due->source = (int)capi_rows_int(&rows, 0);
+    due->has_visit = capi_rows_text(&rows, 1) != NULL;
+    due->visit_consent = (capi_consent_state_t)capi_rows_int(&rows, 1);
+    due->visit_signal = capi_rows_text(&rows, 2);
+    due->click_id = capi_rows_text(&rows, 3);
+    due->address = capi_rows_text(&rows, 4);
+    due->agent = capi_rows_text(&rows, 5);
+    due->user_data = capi_rows_text(&rows, 6);
+    due->denied_by = capi_rows_text(&rows, 7);
+    due->on_denied = capi_rows_text(&rows, 8);
+    return rv;
 }
 
 /* --- what may not go any more --- */
@@ -317,14 +333,29 @@ static void push(claim_t *claim, capi_outgoing_t *out, const due_t *due)
     capi_flight_add(claim->store, claim->dest, due->event, due->due, due->strongest);
 }
 
+/* Into the destination's wire format, which has the event's name as it came. */
+static apr_status_t translate(capi_outgoing_t *out, claim_t *claim, const due_t *due)
+{
+    const void *values[] = {&due->event};
+    capi_rows_t rows;
+    apr_status_t rv = capi_db_select(&rows, claim->store, CAPI_SQL_EVENT_NAME, values, claim->page);
+    const char *name = rv == APR_SUCCESS && capi_rows_next(&rows) ? capi_rows_text(&rows, 0) : NULL;
+
+    return capi_wire_event(&out->text, &out->len, claim->dest->row.wire, out->text, out->len, name,
+                           claim->p);
+}
+
 static apr_status_t take_due(claim_t *claim, due_t *due)
 {
     capi_outgoing_t *out = &claim->batch->events[claim->batch->count];
     bool was_detached = (due->flags & CAPI_ROW_DETACHED) != 0;
     bool is_settled = false;
     bool is_withheld = false;
-    apr_status_t rv = judge(&is_settled, claim, due);
+    apr_status_t rv = due->needs_context ? read_context(claim, due) : APR_SUCCESS;
 
+    if (rv == APR_SUCCESS) {
+        rv = judge(&is_settled, claim, due);
+    }
     if (rv != APR_SUCCESS || is_settled) {
         return rv;
     }
@@ -341,9 +372,7 @@ static apr_status_t take_due(claim_t *claim, due_t *due)
     if (!is_enough(due->keys)) {
         return settle(claim, due, CAPI_STATE_REJECTED, what_is_missing(due->keys));
     }
-    if (claim->dest->row.wire != CAPI_WIRE_V5 &&
-        capi_wire_event(&out->text, &out->len, claim->dest->row.wire, out->text, out->len,
-                        due->name, claim->p) != APR_SUCCESS) {
+    if (claim->dest->row.wire != CAPI_WIRE_V5 && translate(out, claim, due) != APR_SUCCESS) {
         return settle(claim, due, CAPI_STATE_REJECTED, "not sent: what was stored is no event");
     }
     if (claim->batch->count > 0 && claim->bytes + out->len + 1 > claim->max_bytes) {

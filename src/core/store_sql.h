@@ -230,19 +230,26 @@
 
 /* --- dispatch --- */
 
-/* What is due, in order. A visit's columns are read only where it knows a match key that the event
- * does not. What a context completes has its rule too. */
+/* What is due, in order. Every column costs, and most events need no more than these: the last one
+ * says which do. */
 #define SQL_OUTBOX_CLAIM                                                                           \
-    "SELECT o.event, o.due, o.flags, o.source, o.match_keys, o.expires_at, o.visit, o.payload,"    \
-    " e.sent_as, e.event_id, e.name, e.event_time, e.retries, e.source, e.consent,"                \
-    " e.consent_signal, v.consent, v.consent_signal, CASE WHEN v.match_keys & ~o.match_keys <>"    \
+    "SELECT o.event, o.due, o.flags, o.match_keys, o.expires_at, o.payload, e.sent_as,"            \
+    " e.event_id, e.event_time, e.retries, e.source, e.consent, e.consent_signal, CASE WHEN"       \
+    " o.flags <> 0 OR o.denied_by IS NOT NULL OR e.consent <> 1 OR v.consent <> 1 OR"              \
+    " v.match_keys & ~o.match_keys <> 0 THEN 1 ELSE 0 END FROM outbox o JOIN events e ON e.id ="   \
+    " o.event LEFT JOIN visits v ON v.id = o.visit WHERE o.destination = %lld AND (o.due, "        \
+    "o.event) >"                                                                                   \
+    " (%lld, %lld) AND o.due <= %lld ORDER BY o.due, o.event LIMIT %lld"
+/* The rest of such a one. A visit's columns are read only where it knows a match key that the event
+ * does not. What a context completes has its rule too. */
+#define SQL_OUTBOX_CONTEXT                                                                         \
+    "SELECT o.source, v.consent, v.consent_signal, CASE WHEN v.match_keys & ~o.match_keys <>"      \
     " 0 THEN v.click_id END, CASE WHEN v.match_keys & ~o.match_keys <> 0 THEN v.address END,"      \
     " CASE WHEN v.match_keys & ~o.match_keys <> 0 THEN v.agent END, CASE WHEN v.match_keys &"      \
     " ~o.match_keys <> 0 THEN v.user_data END, o.denied_by, CASE WHEN o.wants_key IS NULL OR"      \
     " o.denied_by IS NOT NULL OR v.id IS NULL THEN o.on_denied ELSE v.on_denied END FROM outbox "  \
-    "o JOIN events e ON e.id = o.event"                                                            \
-    " LEFT JOIN visits v ON v.id = o.visit WHERE o.destination = %lld AND (o.due, o.event) >"      \
-    " (%lld, %lld) AND o.due <= %lld ORDER BY o.due, o.event LIMIT %lld"
+    "o LEFT JOIN visits v ON v.id = o.visit WHERE o.event = %lld LIMIT 1"
+#define SQL_EVENT_NAME "SELECT name FROM events WHERE id = %lld LIMIT 1"
 #define SQL_OUTBOX_BACKLOG                                                                         \
     "SELECT COUNT(*), MIN(due) FROM (SELECT due FROM outbox WHERE destination = %lld AND (due,"    \
     " event) > (%lld, %lld) AND due <= %lld ORDER BY due, event LIMIT %lld) AS d"

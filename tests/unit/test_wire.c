@@ -142,6 +142,55 @@ START_TEST(test_answer_of_a_422_has_the_results_in_its_details)
 }
 END_TEST
 
+/* Pinterest says the same of most events; that is read without reading it over and over. */
+START_TEST(test_results_that_repeat_are_read_like_any_others)
+{
+    static const char one[] = "{\"status\":\"processed\",\"error_message\":\"a},{\"}";
+    static const char other[] = "{\"status\":\"failed\",\"error_message\":\"no\"}";
+    capi_result_t *results = NULL;
+    const char *message = NULL;
+
+    ck_assert_int_eq(answer(&results, &message,
+                            apr_psprintf(pool, "{\"events\":[%s,%s,%s,%s,%s],\"n\":1}", other,
+                                         other, other, one, other),
+                            5),
+                     APR_SUCCESS);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(results[i].processed, i == 3);
+        ck_assert_str_eq(results[i].error, i == 3 ? "a},{" : "no");
+    }
+    ck_assert_int_eq(answer(&results, &message,
+                            apr_psprintf(pool, "{\"events\" : [ %s, %s, %s ]}", one, one, one), 3),
+                     APR_SUCCESS);
+    ck_assert(results[2].processed);
+}
+END_TEST
+
+START_TEST(test_results_that_repeat_do_not_hide_what_is_wrong)
+{
+    static const char *const broken[] = {
+        "{\"events\":[{\"status\":\"processed\"},{\"status\":\"processed\"}",
+        "{\"events\":[{\"status\":\"processed\"},{\"status\":\"processed\"},]}",
+        "{\"events\":[{\"status\":\"processed\"},{\"status\":\"processed\"},7]}",
+        "{\"events\":[{\"status\":\"maybe\"},{\"status\":\"maybe\"}]}",
+        "{\"events\":[{\"status\":\"processed\"},,{\"status\":\"processed\"}]}",
+        "{\"events\":[{\"status\":\"processed\"} {\"status\":\"processed\"}]}",
+        "{\"events\":{\"status\":\"processed\"},{\"status\":\"processed\"}}",
+        "{\"events\":[[{\"status\":\"processed\"},{\"status\":\"processed\"}]]}",
+        "{\"events\":[2,{\"status\":\"processed\"}]}",
+        "{\"x\":{\"events\":[{},{}]},\"events\":[{\"status\":\"processed\"}]}",
+        "{\"x\":\"events\":[{},{}],\"events\":[{\"status\":\"processed\"}]}",
+    };
+    capi_result_t *results = NULL;
+
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        const char *message = NULL;
+
+        ck_assert_msg(answer(&results, &message, broken[i], 2) == APR_EINVAL, "%s", broken[i]);
+    }
+}
+END_TEST
+
 START_TEST(test_answer_without_results_says_what_it_says)
 {
     capi_result_t *results = NULL;
@@ -274,6 +323,8 @@ int main(void)
     tcase_add_test(cases, test_guide_format_of_what_is_no_event_is_refused);
     tcase_add_test(cases, test_answer_of_a_200_gives_each_events_result);
     tcase_add_test(cases, test_answer_of_a_422_has_the_results_in_its_details);
+    tcase_add_test(cases, test_results_that_repeat_are_read_like_any_others);
+    tcase_add_test(cases, test_results_that_repeat_do_not_hide_what_is_wrong);
     tcase_add_test(cases, test_answer_without_results_says_what_it_says);
     tcase_add_test(cases, test_answer_that_cannot_be_counted_is_refused);
     tcase_add_test(cases, test_long_messages_are_clipped_at_a_character);
