@@ -9,12 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actions.h"
 #include "metrics.h"
 #include "page.h"
 #include "report_troubles.h"
 #include "shell.h"
-
-#define BODY_READ_MAX (1024 * 1024L)
 
 /* The engine's words go to httpd's error_log; the sentence goes to the reader. */
 static void refuse_store(const cgi_request_t *request, const char *number, const char *sentence,
@@ -51,6 +50,13 @@ static apr_status_t answer_page(const cgi_request_t *request, capi_store_t *stor
         rv = capi_report_deliveries(&models.deliveries, store, &request->filter, p);
     }
     if (rv == APR_SUCCESS) {
+        rv = capi_report_actions(&models.actions, store, json_object_get(models.status, "status"),
+                                 request->asked, p);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = forms_open(&models.forms, request, store);
+    }
+    if (rv == APR_SUCCESS) {
         page_overview(html, request, &models);
         respond_html(request, 200, html);
     }
@@ -60,12 +66,23 @@ static apr_status_t answer_page(const cgi_request_t *request, capi_store_t *stor
 static apr_status_t answer_delivery(const cgi_request_t *request, capi_store_t *store,
                                     apr_pool_t *p)
 {
+    html_t *html = html_make(p);
+    json_t *asked = NULL;
     json_t *delivery;
+    forms_t forms;
     apr_status_t rv = capi_report_delivery(&delivery, store, request->delivery, p);
 
     if (rv == APR_SUCCESS) {
-        html_t *html = html_make(p);
-        page_delivery(html, request, delivery);
+        rv = capi_report_kept(delivery, store, request->delivery, p);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = forms_open(&forms, request, store);
+    }
+    if (rv == APR_SUCCESS && request->asked) {
+        rv = capi_report_ask(&asked, store, request->asked, p);
+    }
+    if (rv == APR_SUCCESS) {
+        page_delivery(html, &forms, delivery, asked);
         respond_html(request, 200, html);
     }
     else if (rv == APR_NOTFOUND) {
@@ -75,6 +92,7 @@ static apr_status_t answer_delivery(const cgi_request_t *request, capi_store_t *
                          p);
         rv = APR_SUCCESS;
     }
+    json_decref(asked);
     return rv;
 }
 
@@ -150,29 +168,16 @@ static void answer_from_store(const cgi_request_t *request, apr_pool_t *p)
     capi_store_close(store);
 }
 
-/* A body that nobody wants is read all the same, up to a limit: closed upon, httpd would find its
- * connection reset and might lose the answer. */
-static void discard_body(void)
-{
-    const char *length = getenv("CONTENT_LENGTH");
-    long left = length ? strtol(length, NULL, 10) : 0;
-    char bytes[4096];
-
-    left = left > BODY_READ_MAX ? BODY_READ_MAX : left;
-    while (left > 0) {
-        size_t wanted = left < (long)sizeof(bytes) ? (size_t)left : sizeof(bytes);
-        size_t got = fread(bytes, 1, wanted, stdin);
-        if (got == 0) {
-            return;
-        }
-        left -= (long)got;
-    }
-}
-
 static void answer(const cgi_request_t *request, apr_pool_t *p)
 {
-    if (!request->is_read) {
-        discard_body();
+    bool is_action = request->route == ROUTE_ACTIONS;
+
+    if (is_action && request->is_read) {
+        respond_sentence(request, 405, "Allow: POST\r\n", "Not possible",
+                         "This address takes what the page\xe2\x80\x99s forms send (POST).", p);
+    }
+    else if (!request->is_read && !(is_action && request->is_post)) {
+        cgi_request_discard_body();
         respond_sentence(request, 405, "Allow: GET, HEAD\r\n", "Not possible",
                          "This address can only be read (GET).", p);
     }
@@ -184,6 +189,9 @@ static void answer(const cgi_request_t *request, apr_pool_t *p)
                          "The admin page is not switched on here: set PinterestCapiAdmin On in the "
                          "<Location> of this program.",
                          p);
+    }
+    else if (is_action) {
+        actions_answer(request, p);
     }
     else if (request->route == ROUTE_NO_SLASH) {
         respond_sentence(request, 301, apr_pstrcat(p, "Location: ", request->slash, "\r\n", NULL),

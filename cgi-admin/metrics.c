@@ -109,6 +109,12 @@ static json_int_t held_of(const json_t *account, json_int_t now)
     return model_has(account, "held");
 }
 
+static json_int_t paused_of(const json_t *account, json_int_t now)
+{
+    (void)now;
+    return model_has(account, "paused");
+}
+
 static json_int_t waiting_of(const json_t *account, json_int_t now)
 {
     (void)now;
@@ -130,6 +136,7 @@ static void put_accounts(metrics_t *metrics, const json_t *status)
         json_int_t (*value)(const json_t *account, json_int_t now);
     } gauges[] = {
         {"account_held", "1 while the account is on hold.", held_of},
+        {"account_paused", "1 while somebody has paused the account.", paused_of},
         {"account_waiting", "Events that wait to be sent.", waiting_of},
         {"account_oldest_waiting_seconds", "Age of the oldest event that waits.", age_of},
     };

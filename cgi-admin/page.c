@@ -102,11 +102,13 @@ void page_overview(html_t *html, const cgi_request_t *request, const page_models
     const json_t *status = json_object_get(models->status, "status");
 
     page_begin(html, request, "Conversions to Pinterest");
+    section_asked(html, request, json_object_get(models->actions, "asked"));
     section_verdict(html, status);
     section_troubles(html, models->troubles);
     section_totals(html, status);
     section_course(html, request, models->course);
     section_health(html, status);
+    section_actions(html, &models->forms, models->actions);
     section_quality(html, status, models->coverage, models->before);
     section_coverage(html, models->coverage);
     section_consent(html, status);

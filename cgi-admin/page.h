@@ -3,7 +3,9 @@
 
 /* The HTML pages. A section is a file: section_*.c; each takes its model and writes itself. */
 
+#include "forms.h"
 #include "html.h"
+#include "report_actions.h"
 #include "request.h"
 
 /* Head, header and footer around what one page says. `title` is plain text. */
@@ -22,11 +24,13 @@ typedef struct {
     json_t *coverage;
     json_t *before; /* the coverage of the week before */
     json_t *deliveries;
+    json_t *actions;
+    forms_t forms;
 } page_models_t;
 void page_overview(html_t *html, const cgi_request_t *request, const page_models_t *models);
 
-/* /deliveries/ID */
-void page_delivery(html_t *html, const cgi_request_t *request, const json_t *delivery);
+/* /deliveries/ID. `asked`: the action that brought the reader here, NULL: none. */
+void page_delivery(html_t *html, const forms_t *forms, const json_t *delivery, const json_t *asked);
 
 /* Sections of the page. */
 void section_verdict(html_t *html, const json_t *status);
@@ -40,6 +44,11 @@ void section_coverage(html_t *html, const json_t *coverage);
 void section_consent(html_t *html, const json_t *status);
 void section_deliveries(html_t *html, const cgi_request_t *request, const json_t *deliveries,
                         const json_t *coverage, const json_t *status);
+void section_actions(html_t *html, const forms_t *forms, const json_t *actions);
+void section_kept(html_t *html, const json_t *delivery);
+
+/* What came of an action, for who has just asked for it; nothing where `asked` is NULL or null. */
+void section_asked(html_t *html, const cgi_request_t *request, const json_t *asked);
 
 /* Small pieces that several of them use. */
 void piece_icon(html_t *html, const char *name);

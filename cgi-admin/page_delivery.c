@@ -14,8 +14,8 @@ static const char *explain(const char *state)
         {"sending", "It is on its way to Pinterest right now."},
         {"retrying", "Pinterest did not take it yet. It is sent again by itself, under the same "
                      "event id, with growing pauses."},
-        {"held", "Its account is on hold: nothing is lost, and it goes out when the account is "
-                 "mended. The overview says what to do."},
+        {"held", "Its account is on hold or paused: nothing is lost, and it goes out when that is "
+                 "over. The overview says what to do."},
         {"delivered", "Pinterest has taken it. Its personal data has been erased here."},
         {"rejected", "Pinterest refused this event for good; the reason is below. Mend its source: "
                      "the next event like it would fare the same."},
@@ -193,22 +193,39 @@ static void put_attempts(html_t *html, const json_t *attempts)
     html_raw(html, "</tbody></table></div></section>\n");
 }
 
-void page_delivery(html_t *html, const cgi_request_t *request, const json_t *delivery)
+/* Rejected for good, but its data is here: it may have been the API's fault, or be mended there. */
+static void put_retry(html_t *html, const forms_t *forms, const json_t *delivery)
 {
+    bool is_kept = json_array_size(json_object_get(delivery, "kept")) > 0;
+
+    if (forms->is_allowed && is_kept && strcmp(model_text(delivery, "state"), "rejected") == 0) {
+        html_raw(html, "<div class=\"act\">");
+        forms_button(html, forms, CAPI_ASK_RETRY, 0, model_number(delivery, "id"), "",
+                     "Send it again", "under its own event id");
+        html_raw(html, "</div>");
+    }
+}
+
+void page_delivery(html_t *html, const forms_t *forms, const json_t *delivery, const json_t *asked)
+{
+    const cgi_request_t *request = forms->request;
     const char *state = model_text(delivery, "state");
 
     page_begin(html, request, "Delivery \xe2\x80\x93 Conversions to Pinterest");
     html_put(html, "<nav class=\"back\" aria-label=\"Back\"><a href=\"%s#deliveries\">",
              request->root);
     piece_icon(html, "back");
-    html_raw(html, "All deliveries</a></nav><section class=\"title\">");
-    html_put(html, "<h1>%s</h1>", model_text(delivery, "sent_as"));
+    html_raw(html, "All deliveries</a></nav>");
+    section_asked(html, request, asked);
+    html_put(html, "<section class=\"title\"><h1>%s</h1>", model_text(delivery, "sent_as"));
     piece_badge(html, state);
-    html_put(html, "<p>%s</p></section>\n", explain(state));
-    html_raw(html, "<div class=\"columns\">");
+    html_put(html, "<p>%s</p>", explain(state));
+    put_retry(html, forms, delivery);
+    html_raw(html, "</section>\n<div class=\"columns\">");
     put_facts(html, delivery);
     put_outcome(html, delivery);
     html_raw(html, "</div>");
     put_attempts(html, json_object_get(delivery, "attempts"));
+    section_kept(html, delivery);
     page_end(html, request);
 }

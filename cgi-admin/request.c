@@ -5,11 +5,15 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "html.h"
+#include "ident.h"
 #include "text.h"
+
+#define BODY_READ_MAX (1024 * 1024L)
 
 static const struct {
     const char *path;
@@ -21,6 +25,7 @@ static const struct {
               {"/coverage.json", ROUTE_COVERAGE_JSON, FORM_JSON},
               {"/status.json", ROUTE_STATUS_JSON, FORM_JSON},
               {"/metrics", ROUTE_METRICS, FORM_TEXT},
+              {"/actions", ROUTE_ACTIONS, FORM_HTML},
               {"/style.css", ROUTE_STYLE, FORM_TEXT},
               {"/script.js", ROUTE_SCRIPT, FORM_TEXT}};
 
@@ -192,14 +197,18 @@ cgi_request_t *cgi_request_read(apr_pool_t *p)
     cgi_request_t *request = apr_pcalloc(p, sizeof(*request));
     const char *method = variable("REQUEST_METHOD");
     const char *period = parameter("period", p);
+    const char *asked = parameter("asked", p);
 
     request->now = apr_time_now();
     request->is_head = strcmp(method, "HEAD") == 0;
     request->is_read = request->is_head || strcmp(method, "GET") == 0;
+    request->is_post = strcmp(method, "POST") == 0;
+    request->user = variable("REMOTE_USER");
     find_route(request, variable("PATH_INFO"), p);
     read_store(request, p);
     request->slash = with_slash(p);
     request->revision = parameter("v", p);
+    request->asked = asked && capi_is_uuid(asked, strlen(asked)) ? asked : NULL;
     request->bad = read_filter(&request->filter, p);
     if (period && !capi_report_period(&request->period, period) && !request->bad) {
         request->bad = "Parameter period is none of 24h, 7d and 30d.";
@@ -240,4 +249,21 @@ const char *cgi_request_query(const cgi_request_t *request, apr_int64_t before, 
         add_parameter(&query, "period", capi_report_period_name(request->period), p);
     }
     return query;
+}
+
+void cgi_request_discard_body(void)
+{
+    const char *length = getenv("CONTENT_LENGTH");
+    long left = length ? strtol(length, NULL, 10) : 0;
+    char bytes[4096];
+
+    left = left > BODY_READ_MAX ? BODY_READ_MAX : left;
+    while (left > 0) {
+        size_t wanted = left < (long)sizeof(bytes) ? (size_t)left : sizeof(bytes);
+        size_t got = fread(bytes, 1, wanted, stdin);
+        if (got == 0) {
+            return;
+        }
+        left -= (long)got;
+    }
 }

@@ -12,6 +12,7 @@ typedef enum {
     ROUTE_COVERAGE_JSON,
     ROUTE_STATUS_JSON,
     ROUTE_METRICS,
+    ROUTE_ACTIONS, /* the only one that is posted to */
     ROUTE_STYLE,
     ROUTE_SCRIPT,
     ROUTE_NO_SLASH, /* the page's address without its final slash */
@@ -24,6 +25,7 @@ typedef enum { FORM_HTML, FORM_JSON, FORM_TEXT } cgi_form_t;
 typedef struct {
     bool is_read; /* GET or HEAD */
     bool is_head;
+    bool is_post;
     cgi_route_t route;
     cgi_form_t form;
     apr_int64_t delivery; /* of ROUTE_DELIVERY */
@@ -36,11 +38,17 @@ typedef struct {
     const char *driver;   /* where the store is; NULL: the module did not say */
     const char *params;
     bool may_write;     /* PinterestCapiAdmin Write */
+    const char *user;   /* REMOTE_USER, "" where nobody has signed in */
+    const char *asked;  /* id of an action that the page is to tell about; NULL: none */
     int retention_days; /* 0: not said */
     apr_time_t now;
 } cgi_request_t;
 
 cgi_request_t *cgi_request_read(apr_pool_t *p);
+
+/* A body that nobody wants is read all the same, up to a limit: closed upon, httpd would find its
+ * connection reset and might lose the answer. */
+void cgi_request_discard_body(void);
 
 /* The filter as a query string that leads to the deliveries before `before` (0: the newest), for
  * links; "" where there is nothing to say. Not escaped for HTML. */

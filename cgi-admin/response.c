@@ -16,8 +16,14 @@ static const char security[] =
     "Content-Security-Policy: default-src 'none'; style-src 'self'; script-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'\r\n"
-    "X-Content-Type-Options: nosniff\r\n"
-    "Referrer-Policy: no-referrer\r\n";
+    "X-Content-Type-Options: nosniff\r\n";
+
+/* With no-referrer a browser would hide the origin of our own forms from us as well. */
+static const char *referrer_policy(const cgi_request_t *request)
+{
+    return request->may_write ? "Referrer-Policy: same-origin\r\n"
+                              : "Referrer-Policy: no-referrer\r\n";
+}
 
 static const char *reason(int status)
 {
@@ -26,6 +32,8 @@ static const char *reason(int status)
         return "OK";
     case 301:
         return "Moved Permanently";
+    case 303:
+        return "See Other";
     case 400:
         return "Bad Request";
     case 403:
@@ -44,8 +52,8 @@ static const char *reason(int status)
 static void write_out(const cgi_request_t *request, int status, const char *type,
                       const char *headers, const char *body, apr_size_t len)
 {
-    printf("Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %" APR_SIZE_T_FMT "\r\n%s%s\r\n",
-           status, reason(status), type, len, security, headers);
+    printf("Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %" APR_SIZE_T_FMT "\r\n%s%s%s\r\n",
+           status, reason(status), type, len, security, referrer_policy(request), headers);
     if (!request->is_head) {
         fwrite(body, 1, len, stdout);
     }

@@ -3,6 +3,7 @@
   'use strict';
 
   const EVERY = 10000;
+  const PENDING = 700;
   const live = document.querySelector('[data-live]');
   let isPaused = false;
   let timer = 0;
@@ -71,6 +72,14 @@
     }
   };
 
+  /* Somebody has just asked for something and waits to see what comes of it. */
+  const awaitAnswer = async () => {
+    if (document.querySelector('[data-pending]')) {
+      await refresh();
+      setTimeout(awaitAnswer, PENDING);
+    }
+  };
+
   const schedule = () => {
     clearInterval(timer);
     timer = isPaused ? 0 : setInterval(refresh, EVERY);
@@ -84,4 +93,5 @@
   });
   document.addEventListener('visibilitychange', refresh);
   schedule();
+  awaitAnswer();
 })();

@@ -47,12 +47,16 @@ static const char *account_look(const char *state)
     if (state && strcmp(state, "delivering") == 0) {
         return "delivered";
     }
+    if (state && strcmp(state, "paused") == 0) {
+        return "held";
+    }
     return state && (strcmp(state, "held") == 0 || strcmp(state, "retrying") == 0) ? state : "idle";
 }
 
 static void put_account(html_t *html, const json_t *account)
 {
     const json_t *held = json_object_get(account, "held");
+    const json_t *paused = json_object_get(account, "paused");
     const char *state = model_text(account, "state");
 
     begin_card(html, account_look(state));
@@ -63,6 +67,12 @@ static void put_account(html_t *html, const json_t *account)
         html_put(html, "<p class=\"reason\">%s", model_text(held, "reason"));
         html_raw(html, "<span class=\"note\">Held since ");
         html_time(html, model_number(held, "since"));
+        html_raw(html, "</span></p>");
+    }
+    if (json_is_object(paused)) {
+        html_put(html, "<p class=\"reason\">Paused by %s", model_text(paused, "by"));
+        html_raw(html, "<span class=\"note\">Since ");
+        html_time(html, model_number(paused, "since"));
         html_raw(html, "</span></p>");
     }
     html_raw(html, "<dl>");

@@ -11,7 +11,7 @@ static const char *verdict_icon(const char *verdict)
     static const char *const icons[][2] = {
         {"delivering", "delivered"}, {"held", "held"},           {"stopped", "rejected"},
         {"retrying", "retrying"},    {"rejecting", "rejected"},  {"withheld", "suppressed"},
-        {"waiting", "queued"},       {"nothing", "unconfirmed"},
+        {"waiting", "queued"},       {"nothing", "unconfirmed"}, {"paused", "held"},
     };
     apr_size_t i;
 

@@ -18,7 +18,7 @@
 /* The state as it is shown: 1 sending, 3 held; from 10 on it is settled. */
 #define REPORT_STATE                                                                               \
     "CASE WHEN e.state >= 10 THEN e.state WHEN " REPORT_IS_SENDING " THEN 1"                       \
-    " WHEN d.held_since IS NOT NULL THEN 3 ELSE e.state END"
+    " WHEN d.held_since IS NOT NULL OR d.paused_at IS NOT NULL THEN 3 ELSE e.state END"
 
 #define REPORT_COLUMNS                                                                             \
     "SELECT e.id, d.account, d.test, e.event_id, e.name, e.sent_as, e.event_time, e.received_at,"  \
@@ -128,8 +128,8 @@
 /* --- status --- */
 
 #define REPORT_SQL_DESTINATIONS                                                                    \
-    "SELECT id, account, api_url, test, wire, held_since, held_reason, waiting"                    \
-    " FROM destinations ORDER BY id LIMIT 200"
+    "SELECT id, account, api_url, test, wire, held_since, held_reason, waiting, paused_at,"        \
+    " paused_by FROM destinations ORDER BY id LIMIT 200"
 
 #define REPORT_SQL_TOTALS                                                                          \
     "SELECT what, SUM(n) FROM counters WHERE hour >= %lld GROUP BY what LIMIT 1000"
@@ -160,5 +160,29 @@
 /* How the last requests ended, newest first. */
 #define REPORT_SQL_LAST_ATTEMPTS                                                                   \
     "SELECT destination, http_status, error, finished_at FROM attempts ORDER BY id DESC LIMIT 50"
+
+/* --- actions --- */
+
+/* What was asked for, newest first. */
+#define REPORT_SQL_ASKS                                                                            \
+    "SELECT a.id, a.kind, a.event, a.asked_by, a.asked_at, a.done_at, a.is_well, a.outcome,"       \
+    " d.account, d.test FROM asks a LEFT JOIN destinations d ON d.id = a.destination"              \
+    " ORDER BY a.id DESC LIMIT 20"
+#define REPORT_SQL_ASK                                                                             \
+    "SELECT a.id, a.kind, a.event, a.asked_by, a.asked_at, a.done_at, a.is_well, a.outcome,"       \
+    " d.account, d.test FROM asks a LEFT JOIN destinations d ON d.id = a.destination"              \
+    " WHERE a.id = %s LIMIT 1"
+
+/* Rejected events that could be sent again, counted up to a limit. Values: destination, the due of
+ * kept rejected ones, limit. */
+#define REPORT_SQL_KEPT                                                                            \
+    "SELECT COUNT(*) FROM (SELECT event FROM outbox WHERE destination = %lld AND due >= %lld"      \
+    " ORDER BY due LIMIT %lld) k"
+
+/* --- what is kept of one event: the strongest source first --- */
+
+#define REPORT_SQL_PAYLOADS                                                                        \
+    "SELECT source, payload FROM outbox WHERE event = %lld UNION ALL SELECT source, payload"       \
+    " FROM layers WHERE event = %lld ORDER BY source DESC LIMIT 10"
 
 #endif

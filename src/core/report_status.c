@@ -34,11 +34,16 @@ static json_t *account_model(const capi_rows_t *rows, apr_pool_t *p)
     json_t *held = is_held ? json_pack("{s:o, s:o}", "reason", capi_report_text(rows, 6, p),
                                        "since", capi_report_seconds(rows, 5))
                            : json_null();
+    bool is_paused = capi_rows_text(rows, 8) != NULL;
+    json_t *paused = is_paused ? json_pack("{s:o, s:o}", "by", capi_report_text(rows, 9, p),
+                                           "since", capi_report_seconds(rows, 8))
+                               : json_null();
+    const char *state = is_held ? "held" : is_paused ? "paused" : "idle";
 
-    return json_pack("{s:o, s:o, s:b, s:s, s:s, s:o}", "account", capi_report_text(rows, 1, p),
-                     "api_url", capi_report_text(rows, 2, p), "test", capi_rows_int(rows, 3) != 0,
-                     "wire", capi_wire_name(wire), "state", is_held ? "held" : "idle", "held",
-                     held);
+    return json_pack("{s:o, s:o, s:o, s:b, s:s, s:s, s:o, s:o}", "id", capi_report_int(rows, 0),
+                     "account", capi_report_text(rows, 1, p), "api_url",
+                     capi_report_text(rows, 2, p), "test", capi_rows_int(rows, 3) != 0, "wire",
+                     capi_wire_name(wire), "state", state, "held", held, "paused", paused);
 }
 
 /* Of the events that are due first: exact where no more than LOOK_AT wait, and those that were
@@ -121,7 +126,8 @@ static apr_status_t finish_account(json_t *account, waiting_t *sum, capi_store_t
     if (rv == APR_SUCCESS) {
         rv = count_under_way(&waiting, store, destination, p);
     }
-    divide(&waiting, json_is_object(json_object_get(account, "held")));
+    divide(&waiting, json_is_object(json_object_get(account, "held")) ||
+                         json_is_object(json_object_get(account, "paused")));
     add_waiting(sum, &waiting);
     json_object_set_new(account, "waiting", json_integer(waiting.total));
     json_object_set_new(account, "oldest_waiting",
@@ -184,7 +190,8 @@ static void name_states(json_t *accounts)
         else if (has_waiting) {
             state = "retrying";
         }
-        if (state && json_is_null(json_object_get(account, "held"))) {
+        if (state && json_is_null(json_object_get(account, "held")) &&
+            json_is_null(json_object_get(account, "paused"))) {
             json_object_set_new(account, "state", json_string(state));
         }
     }

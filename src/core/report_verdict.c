@@ -102,6 +102,39 @@ static bool judge_stopped(verdict_t *verdict, const json_t *status, apr_pool_t *
     return true;
 }
 
+/* "alice at 14:02", "alice at 14:02 on 23 Nov": the day where it is not today's. */
+static const char *who_and_when(const json_t *paused, json_int_t now, apr_pool_t *p)
+{
+    const char *by = json_string_value(json_object_get(paused, "by"));
+    apr_time_exp_t at = {0};
+    const char *day = "";
+
+    apr_time_exp_gmt(&at, apr_time_from_sec((apr_int64_t)number(paused, "since")));
+    if (number(paused, "since") / 86400 != now / 86400) {
+        day = apr_psprintf(p, " on %d %s", at.tm_mday, apr_month_snames[at.tm_mon]);
+    }
+    return apr_psprintf(p, "%s at %02d:%02d%s (UTC)", by ? by : "somebody", at.tm_hour, at.tm_min,
+                        day);
+}
+
+static bool judge_paused(verdict_t *verdict, const json_t *status, apr_pool_t *p)
+{
+    const json_t *account = find_account(status, "paused");
+    json_int_t waiting = number(account, "waiting");
+
+    if (!account) {
+        return false;
+    }
+    verdict->state = "paused";
+    verdict->sentence = apr_psprintf(
+        p, "Paused by %s: %s %s",
+        who_and_when(json_object_get(account, "paused"), number(status, "generated_at"), p),
+        events_text(waiting, p), waiting == 1 ? "waits" : "wait");
+    verdict->advice = "Resume it under Actions when you are ready. Until then everything is kept; "
+                      "what becomes older than PinterestCapiMaxAge expires.";
+    return true;
+}
+
 static bool judge_retrying(verdict_t *verdict, const json_t *status, apr_pool_t *p)
 {
     const json_t *account = find_account(status, "retrying");
@@ -216,8 +249,9 @@ json_t *capi_report_verdict(const json_t *status, bool has_events, apr_pool_t *p
     json_t *advice;
 
     if (!judge_held(&verdict, status, p) && !judge_stopped(&verdict, status, p) &&
-        !judge_retrying(&verdict, status, p) && !judge_delivering(&verdict, day, p) &&
-        !judge_rejecting(&verdict, day, p) && !judge_withheld(&verdict, day, p)) {
+        !judge_paused(&verdict, status, p) && !judge_retrying(&verdict, status, p) &&
+        !judge_delivering(&verdict, day, p) && !judge_rejecting(&verdict, day, p) &&
+        !judge_withheld(&verdict, day, p)) {
         judge_silence(&verdict, status, has_events, p);
     }
     advice = verdict.advice ? json_string(verdict.advice) : json_null();

@@ -5,7 +5,9 @@ import html.parser
 import json
 import os
 import pathlib
+import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -34,7 +36,8 @@ class Cgi:
     def __init__(self, store=None):
         self.store = store
 
-    def __call__(self, path="/", query="", method="GET", stdin=subprocess.DEVNULL, **environment):
+    def __call__(self, path="/", query="", method="GET", stdin=subprocess.DEVNULL, body=None,
+                 **environment):
         given = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query,
                  "SCRIPT_NAME": "/pinterest-capi", "REQUEST_URI": "/pinterest-capi" + path,
                  "GATEWAY_INTERFACE": "CGI/1.1", **environment}
@@ -42,8 +45,11 @@ class Cgi:
             given.setdefault("PINTEREST_CAPI_STORE", f"sqlite3 {self.store}")
             given.setdefault("PINTEREST_CAPI_ADMIN", "On")
             given.setdefault("PINTEREST_CAPI_RETENTION", "30")
-        done = subprocess.run([PROGRAM], env=given, stdin=stdin, capture_output=True,
-                              timeout=60)
+        if body is not None:
+            given = {"CONTENT_LENGTH": str(len(body)),
+                     "CONTENT_TYPE": "application/x-www-form-urlencoded", **given}
+        done = subprocess.run([PROGRAM], env=given, capture_output=True, timeout=60,
+                              **({"stdin": stdin} if body is None else {"input": body}))
         assert done.returncode == 0, done.stderr.decode()
         head, _, body = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode("ascii").split("\r\n"))
@@ -83,3 +89,17 @@ def store(tmp_path):
 @pytest.fixture
 def cgi(store):
     return Cgi(store.path)
+
+
+@pytest.fixture
+def sender(store, tmp_path):
+    """A process that the page takes for the sender, by its name."""
+    program = tmp_path / "pinterest-capi-sender"
+    shutil.copy("/bin/sleep", program)
+    process = subprocess.Popen([program, "600"])
+    while "pinterest-capi" not in open(f"/proc/{process.pid}/comm").read():
+        time.sleep(.01)
+    store.note(sender_pid=process.pid, sender_stopped="")
+    yield process
+    process.kill()
+    process.wait()

@@ -42,6 +42,7 @@ class Store:
         version = re.search(r"#define CAPI_SCHEMA_VERSION (\d+)",
                             (TOP / "src/core/store_int.h").read_text())[1]
         self.db.execute("INSERT INTO meta VALUES ('schema_version', ?)", (version,))
+        self.db.execute("INSERT INTO meta VALUES ('page_secret', ?)", ("fedcba98" * 4,))
         self.now = time.time()
 
     def insert(self, table, **values):

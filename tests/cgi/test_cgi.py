@@ -2,9 +2,7 @@
 
 import os
 import re
-import shutil
 import signal
-import subprocess
 import time
 
 import pytest
@@ -257,24 +255,16 @@ def test_a_rejected_event_whose_data_is_kept_does_not_wait(cgi, store):
     assert ids(cgi("/deliveries.json", "state=queued")) == []
 
 
-def test_the_sender_is_alive_only_while_its_process_is(cgi, store, tmp_path):
-    program = tmp_path / "pinterest-capi-sender"
-    shutil.copy("/bin/sleep", program)
-    sender = subprocess.Popen([program, "600"])
-    try:
-        while "pinterest-capi" not in open(f"/proc/{sender.pid}/comm").read():
-            time.sleep(.01)
-        store.note(sender_pid=sender.pid, sender_version="0.1.0", sender_stopped="",
-                   sender_started=int(store.now * 1e6), queue_size=67108864, queue_used=4096,
-                   queue_dropped_page=3, queue_dropped_conversion=0, broken_records=0)
-        status = cgi("/status.json").json["status"]
-        assert status["sender"]["alive"] and status["sender"]["pid"] == sender.pid
-        assert status["sender"]["started"] == int(store.now)
-        assert status["queue"]["dropped_page"] == 3
-        assert "was full" in Page(cgi("/").text).text
-    finally:
-        sender.send_signal(signal.SIGKILL)
-        sender.wait()
+def test_the_sender_is_alive_only_while_its_process_is(cgi, store, sender):
+    store.note(sender_version="0.1.0", sender_started=int(store.now * 1e6), queue_size=67108864,
+               queue_used=4096, queue_dropped_page=3, queue_dropped_conversion=0, broken_records=0)
+    status = cgi("/status.json").json["status"]
+    assert status["sender"]["alive"] and status["sender"]["pid"] == sender.pid
+    assert status["sender"]["started"] == int(store.now)
+    assert status["queue"]["dropped_page"] == 3
+    assert "was full" in Page(cgi("/").text).text
+    sender.send_signal(signal.SIGKILL)
+    sender.wait()
     status = cgi("/status.json").json["status"]
     assert not status["sender"]["alive"] and status["verdict"]["state"] == "stopped"
     store.note(sender_pid=os.getpid())
