@@ -22,7 +22,9 @@ sys.path.insert(0, str(TOP / "tests"))
 
 from waiting import is_alive, wait_for  # noqa: E402
 
-BUILD = pathlib.Path(os.environ.get("CAPI_BUILD", TOP / "build"))
+BUILD = TOP / os.environ.get("CAPI_BUILD", "build")
+SANITIZED = TOP / "build-address-undefined"
+IS_SANITIZED = BUILD == SANITIZED
 HTTPD = shutil.which("apache2") or shutil.which("httpd") or "/usr/sbin/apache2"
 BROWSER = ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 "
            "(KHTML, like Gecko) Version/17.4 Safari/605.1.15")
@@ -73,6 +75,10 @@ PinterestCapiEventName sentinel sentinel
   PinterestCapiEvent sentinel event_id=%{query:sentinel}
 </If>
 """
+
+
+def library(name):
+    return subprocess.check_output(["gcc", f"-print-file-name={name}"], text=True).strip()
 
 
 class Answer:
@@ -127,7 +133,7 @@ class Httpd:
     USER = "www-data"
 
     def __init__(self, mpm="event", php=None, conf="", api=None, module=True, settings=True,
-                 top="", extra_modules=(), queue_size=None, env=None, store=None):
+                 top="", extra_modules=(), queue_size=None, env=None, build=BUILD):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="pinterest-capi-"))
         os.chmod(self.root, 0o755)
         self.docs = self.root / "htdocs"
@@ -139,9 +145,12 @@ class Httpd:
         self.port = free_port()
         self.mpm, self.php, self.api = mpm, php, api
         self.module, self.settings = module, settings
-        self.module_file = BUILD / "mod_pinterest_capi.so"
+        self.module_file = build / "mod_pinterest_capi.so"
         self.conf, self.top, self.extra_modules = conf, top, list(extra_modules)
-        self.queue_size, self.env = queue_size, env or {}
+        self.queue_size, self.env, self.build = queue_size, env or {}, build
+        self.reports = self.root / "reports"
+        if build.name == SANITIZED.name:
+            self.listen_to_sanitizers()
         self.error_log = self.root / "error.log"
         self.error_log.touch()
         self.token_file = self.root / "token"
@@ -155,6 +164,15 @@ class Httpd:
         if php == "fpm":
             self.fpm = PhpFpm(self.root, self.USER)
         self.write("index.html", "<!doctype html><title>Shop</title><p>Hello")
+
+    def listen_to_sanitizers(self):
+        """httpd is not built with them, so it has to load what the module needs."""
+        self.reports.mkdir()
+        self.reports.chmod(0o777)
+        self.env = {
+            "LD_PRELOAD": library("libasan.so"),
+            "ASAN_OPTIONS": f"detect_leaks=0:quarantine_size_mb=4:log_path={self.reports}/asan",
+            "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.reports}/ubsan", **self.env}
 
     # --- configuration ---
 
@@ -202,7 +220,7 @@ class Httpd:
         if self.module:
             lines.append(f"LoadModule pinterest_capi_module {self.module_file}")
             lines.append("LogLevel warn pinterest_capi:info")
-            lines.append(f"PinterestCapiSender {BUILD}/pinterest-capi-sender")
+            lines.append(f"PinterestCapiSender {self.build}/pinterest-capi-sender")
             lines.append(f"PinterestCapiStateDir {self.state}")
             if self.queue_size:
                 lines.append(f"PinterestCapiQueueSize {self.queue_size}")
@@ -357,7 +375,9 @@ class Httpd:
                 r"AH00112", r"AH00558", r"\[pinterest_capi:(info|notice)\]")
 
     def unexpected_lines(self):
-        lines = []
+        """Of error_log, and all that the sanitizers had to say."""
+        lines = [line for report in sorted(self.reports.glob("*"))
+                 for line in report.read_text(errors="replace").splitlines()]
         for line in self.log_text().splitlines():
             if not line.strip():
                 continue
