@@ -9,7 +9,7 @@
 
 static const apr_array_header_t *read_form(const char *text, size_t len)
 {
-    const char *line_end = memchr(text, '\n', len);
+    const char *line_end = memchr(text + 1, '\n', len - 1);
     const char *type;
 
     if (text[0] == 'u' || !line_end) {

@@ -3,14 +3,18 @@
 import json
 import os
 import pathlib
-import pwd
 import re
+import secrets
 import shutil
+import socket
+import subprocess
+import tempfile
 
 import pytest
 
 import server as harness
-from server import ACCOUNT, EPIK, TOKEN, wait_for
+from standin import StandIn
+from server import ACCOUNT, EPIK, HAS_PHP_MODULE, IS_SANITIZED, TOKEN, Browser, wait_for
 
 PATH = f"/v5/ad_accounts/{ACCOUNT}/events"
 JSON = {"Content-Type": "application/json"}
@@ -42,6 +46,158 @@ def peak_memory(pids):
     """The most that any of these processes ever held of its own, in bytes."""
     return max(int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
                for pid in pids) << 10
+
+
+def run_as_worker(code, *arguments):
+    """What a Python program says that runs as httpd's workers, PHP and CGI do."""
+    done = subprocess.run(["/usr/bin/python3", "-I", "-c", code, *map(str, arguments)], cwd="/",
+                          user=harness.Httpd.USER, group=harness.Httpd.USER, extra_groups=[],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+# --- the token ---
+
+# Reads all that this user can: its own descriptors and environment, every process, every file below
+# the server's root. The needle comes reversed, or the search would find its own arguments.
+ROBBER = """#!/usr/bin/python3 -I
+import os, pathlib, sys
+root, needle = pathlib.Path("{root}"), "{reversed}"[::-1].encode()
+def look(place, read):
+    try:
+        if needle in read():
+            print("FOUND", place)
+    except OSError:
+        pass
+def memory(process):
+    with open(process / "maps") as maps, open(process / "mem", "rb", 0) as mem:
+        spans = [line.split()[0].split("-") for line in maps if " rw" in line]
+        for low, high in ((int(a, 16), int(b, 16)) for a, b in spans):
+            mem.seek(low)
+            yield mem.read(min(high - low, 64 << 20))
+print("Content-Type: text/plain\\n")
+for number in range(3, 64):
+    look(f"descriptor {{number}}", lambda: os.pread(number, 1 << 20, 0))
+for process in pathlib.Path("/proc").iterdir():
+    if process.name.isdigit() and int(process.name) != os.getpid():
+        for name in ("environ", "cmdline"):
+            look(process / name, lambda: (process / name).read_bytes())
+        look(process / "mem", lambda: b"".join(memory(process)))
+        for number in range(64):
+            held = process / "fd" / str(number)
+            look(held, lambda: held.read_bytes() if held.is_file() else b"")
+for folder, _, names in os.walk(root):
+    for name in names:
+        path = pathlib.Path(folder, name)
+        if path.is_file():
+            look(path, path.read_bytes)
+print("DONE")
+"""
+
+
+def plant_robber(httpd, token):
+    script = httpd.root / "cgi" / "robber"
+    script.write_text(ROBBER.format(root=httpd.root, reversed=token[::-1]))
+    script.chmod(0o755)
+    return script
+
+
+@pytest.fixture
+def token():
+    """One that is in no other test's memory."""
+    return "pina_" + secrets.token_hex(24)
+
+
+@pytest.fixture
+def api(token):
+    with StandIn(tokens=[token, TOKEN]) as running:
+        yield running
+
+
+@pytest.mark.parametrize("thief", ["cgi", "php", "own user"])
+@pytest.mark.skipif(IS_SANITIZED, reason="the shadow of a sanitizer is terabytes")
+def test_the_token_is_out_of_reach_of_workers_php_and_cgi(make_httpd, api, token, thief):
+    if thief == "php" and not HAS_PHP_MODULE:
+        pytest.skip("libapache2-mod-php is not installed")
+    httpd = make_httpd(api=api, mpm="prefork", php="mod" if thief == "php" else None,
+                       extra_modules=["cgi"], start=False, conf=CONF)
+    httpd.conf += f"ScriptAlias /cgi {httpd.root}/cgi/robber\n<Directory {httpd.root}/cgi>\n" \
+                  "Require all granted\n</Directory>\n"
+    httpd.token_file.write_text(token)
+    script = plant_robber(httpd, token)
+    httpd.write("steal.php", f"<?php echo shell_exec('{script}'), getenv('X'), "
+                             "print_r($_SERVER, true), print_r(getenv(), true);")
+    httpd.start()
+    assert httpd.post(PATH, {"data": [event("one")]}).status == 200
+    api.wait(1)
+    steal = {"cgi": lambda: httpd.get("/cgi").text, "php": lambda: httpd.get("/steal.php").text,
+             "own user": lambda: run_as_worker(script.read_text())}[thief]
+    loot = steal()
+    assert "DONE" in loot and "FOUND" not in loot and token not in loot
+    for page in ("/server-status", "/server-status?auto", "/nowhere"):
+        assert token not in httpd.get(page, address=None).text
+    assert token not in httpd.log_text()
+    bait = httpd.write("bait", token)
+    assert f"FOUND {bait}" in steal()
+
+
+def test_with_a_user_of_its_own_the_sender_shares_no_file_with_workers(make_httpd, mpm):
+    httpd = make_httpd(mpm=mpm, conf=CONF + "PinterestCapiUser nobody nogroup\n")
+    assert httpd.post(PATH, {"data": [event("one")]}).status == 200
+    files = [httpd.state, *httpd.run.glob("queue.*"), *httpd.state.iterdir(), httpd.token_file]
+    assert len(files) >= 5
+    opened = run_as_worker("import os, sys\nfor path in sys.argv[1:]:\n  for how in (os.O_RDONLY, "
+                           "os.O_WRONLY):\n    try: os.open(path, how); print(path)\n"
+                           "    except OSError: pass", *files)
+    assert opened == ""
+    assert httpd.post("/collect", event("two")).status == 200
+    wait_for(lambda: len(httpd.sql("SELECT 1 FROM events")) == 2, "the worker's event")
+
+
+SUEXEC = pathlib.Path("/usr/lib/apache2/suexec")
+
+
+@pytest.fixture
+def suexec_folder():
+    """suexec runs nothing outside /var/www, and nothing where its log cannot be."""
+    if not SUEXEC.exists() or not pathlib.Path("/var/www").is_dir():
+        pytest.skip("apache2-suexec-pristine is not installed")
+    log = pathlib.Path("/var/log/apache2")
+    is_ours = not log.exists()
+    log.mkdir(exist_ok=True)
+    folder = pathlib.Path(tempfile.mkdtemp(dir="/var/www", prefix="pinterest-capi-"))
+    folder.chmod(0o755)
+    shutil.chown(folder, "nobody", "nogroup")
+    yield folder
+    shutil.rmtree(folder)
+    if is_ours:
+        shutil.rmtree(log)
+
+
+def test_the_page_runs_as_the_senders_user_through_suexec(make_httpd, suexec_folder):
+    """The wrapper of docs/security.md: suexec passes none of the module's variables."""
+    wrapper = suexec_folder / "pinterest-capi.cgi"
+    httpd = make_httpd(start=False, mpm="prefork", extra_modules=["cgi", "suexec"], conf=CONF + f"""
+PinterestCapiUser nobody nogroup
+SuexecUserGroup nobody nogroup
+ScriptAlias /pinterest-capi {wrapper}
+<Directory {suexec_folder}>
+Require all granted
+</Directory>
+""")
+    httpd.expect(r"AH01232")
+    wrapper.write_text(f"""#!/bin/sh
+export PINTEREST_CAPI_STORE="sqlite3 {httpd.state}/store.db" PINTEREST_CAPI_ADMIN=On
+exec {harness.BUILD}/pinterest-capi.cgi
+""")
+    wrapper.chmod(0o755)
+    shutil.chown(wrapper, "nobody", "nogroup")
+    httpd.start()
+    assert httpd.post(PATH, {"data": [event("one")]}).status == 200
+    answer = httpd.get("/pinterest-capi/status.json")
+    assert answer.status == 200, answer.text
+    assert answer.json()["status"]["waiting"]["total"] == 1
 
 
 # --- a visitor's request: how much ---
@@ -101,7 +257,34 @@ def test_a_link_of_roots_own_to_the_senders_directory_is_followed(make_httpd):
 
 def test_installed_sender_can_be_run_but_not_read(tmp_path):
     """Then the kernel closes the process to its own user before its first instruction."""
-    harness.subprocess.run(["make", "-s", "-f", "Makefile.apxs", "install", f"DESTDIR={tmp_path}"],
+    subprocess.run(["make", "-s", "-f", "Makefile.apxs", "install", f"DESTDIR={tmp_path}"],
                            cwd=harness.TOP, check=True)
     (program,) = tmp_path.rglob("pinterest-capi-sender")
     assert program.stat().st_mode & 0o777 == 0o711
+
+
+def test_a_link_in_the_runtime_directory_is_not_taken_for_a_queue(make_httpd):
+    httpd = make_httpd(start=False, conf=CONF)
+    victim = httpd.root / "victim"
+    victim.write_bytes(b"x" * (1 << 20))
+    (httpd.run / "queue.1").symlink_to(victim)
+    (httpd.run / "queue.2").symlink_to(httpd.root / "nowhere")
+    httpd.start()
+    assert httpd.post(PATH, {"data": [event("one")]}).status == 200
+    assert victim.read_bytes() == b"x" * (1 << 20) and not (httpd.root / "nowhere").exists()
+    queue = httpd.run / "queue.3"
+    assert queue.stat().st_mode & 0o777 == 0o600 and queue.stat().st_uid == 0
+
+
+def test_no_directive_of_ours_is_allowed_in_htaccess(make_httpd):
+    """AllowOverride All is what the harness's document root has."""
+    header = (harness.TOP / "src/module/module.h").read_text()
+    names = re.findall(r'#define CAPI_DIR_\w+\s+"(\w+)"', header)
+    assert len(names) >= 38
+    httpd = make_httpd(conf=CONF)
+    httpd.expect(r"not allowed here")
+    httpd.write("a/index.html", "x")
+    for name in names:
+        httpd.write("a/.htaccess", f"{name} 1\n")
+        assert httpd.get("/a/").status == 500, name
+        httpd.wait_log(rf"{name} not allowed here")
