@@ -172,7 +172,9 @@ class Httpd:
         self.env = {
             "LD_PRELOAD": library("libasan.so"),
             "ASAN_OPTIONS": f"detect_leaks=0:quarantine_size_mb=4:log_path={self.reports}/asan",
-            "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.reports}/ubsan", **self.env}
+            "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={self.reports}/ubsan",
+            # PHP loads its extensions in a way that the sanitizers do not bear
+            "PHP_INI_SCAN_DIR": "", **self.env}
 
     # --- configuration ---
 

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from server import ACCOUNT, TOKEN, wait_for
+from server import ACCOUNT, IS_SANITIZED, TOKEN, wait_for
 
 CONF = """
 PinterestCapiMergeWindow 0
@@ -64,7 +64,7 @@ def test_an_outage_is_bridged_in_bounded_memory(make_httpd, api):
     api.behave()
     wait_for(lambda: len(arrived(api)) == len(ids), "all 20,000 events", 90)
     assert set(arrived(api)) == set(ids)
-    assert memory_kb(sender) < 48 * 1024, f"{memory_kb(sender)} kB, before {before}"
+    assert IS_SANITIZED or memory_kb(sender) < 48 * 1024, f"{memory_kb(sender)} kB, before {before}"
     assert max(arrived(api).values()) == 1
 
 

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -117,7 +118,7 @@ def api(token):
 
 @pytest.mark.parametrize("thief", ["cgi", "php", "own user"])
 @pytest.mark.skipif(IS_SANITIZED, reason="the shadow of a sanitizer is terabytes")
-def test_the_token_is_out_of_reach_of_workers_php_and_cgi(make_httpd, api, token, thief):
+def test_the_token_is_out_of_reach_of_workers_php_and_cgi(api, make_httpd, token, thief):
     if thief == "php" and not HAS_PHP_MODULE:
         pytest.skip("libapache2-mod-php is not installed")
     httpd = make_httpd(api=api, mpm="prefork", php="mod" if thief == "php" else None,
@@ -142,8 +143,8 @@ def test_the_token_is_out_of_reach_of_workers_php_and_cgi(make_httpd, api, token
     assert f"FOUND {bait}" in steal()
 
 
-def test_with_a_user_of_its_own_the_sender_shares_no_file_with_workers(make_httpd, mpm):
-    httpd = make_httpd(mpm=mpm, conf=CONF + "PinterestCapiUser nobody nogroup\n")
+def test_with_a_user_of_its_own_the_sender_shares_no_file_with_workers(api, make_httpd, mpm):
+    httpd = make_httpd(api=api, mpm=mpm, conf=CONF + "PinterestCapiUser nobody nogroup\n")
     assert httpd.post(PATH, {"data": [event("one")]}).status == 200
     files = [httpd.state, *httpd.run.glob("queue.*"), *httpd.state.iterdir(), httpd.token_file]
     assert len(files) >= 5
@@ -175,10 +176,10 @@ def suexec_folder():
         shutil.rmtree(log)
 
 
-def test_the_page_runs_as_the_senders_user_through_suexec(make_httpd, suexec_folder):
+def test_the_page_runs_as_the_senders_user_through_suexec(api, make_httpd, suexec_folder):
     """The wrapper of docs/security.md: suexec passes none of the module's variables."""
     wrapper = suexec_folder / "pinterest-capi.cgi"
-    httpd = make_httpd(start=False, mpm="prefork", extra_modules=["cgi", "suexec"], conf=CONF + f"""
+    httpd = make_httpd(api=api, start=False, mpm="prefork", extra_modules=["cgi", "suexec"], conf=CONF + f"""
 PinterestCapiUser nobody nogroup
 SuexecUserGroup nobody nogroup
 ScriptAlias /pinterest-capi {wrapper}
@@ -203,8 +204,8 @@ exec {harness.BUILD}/pinterest-capi.cgi
 # --- a visitor's request: how much ---
 
 @pytest.mark.parametrize("path", ["/collect", "/context", PATH])
-def test_a_body_that_would_fill_memory_is_refused_unread(make_httpd, path):
-    httpd = make_httpd(conf=CONF)
+def test_a_body_that_would_fill_memory_is_refused_unread(api, make_httpd, path):
+    httpd = make_httpd(api=api, conf=CONF)
     httpd.get("/")
     before = peak_memory(httpd.workers())
     for filling in ("{},", "[],", '"",', "0,"):
@@ -214,14 +215,14 @@ def test_a_body_that_would_fill_memory_is_refused_unread(make_httpd, path):
     assert peak_memory(httpd.workers()) - before < 32 << 20
 
 
-def test_who_is_over_the_limit_is_told_before_the_body_is_read(make_httpd):
-    httpd = make_httpd(conf=CONF + "PinterestCapiCollectLimit 1\n")
+def test_who_is_over_the_limit_is_told_before_the_body_is_read(api, make_httpd):
+    httpd = make_httpd(api=api, conf=CONF + "PinterestCapiCollectLimit 1\n")
     assert httpd.post("/collect", event("one")).status == 200
     assert httpd.post("/collect", "no JSON at all", JSON).status == 429
 
 
-def test_json_answers_are_never_taken_for_pages(make_httpd):
-    httpd = make_httpd(conf=CONF)
+def test_json_answers_are_never_taken_for_pages(api, make_httpd):
+    httpd = make_httpd(api=api, conf=CONF)
     evil = {"event_name": "<script>alert(1)</script>", "event_id": "e"}
     for answer in (httpd.post("/collect", evil), httpd.get("/context"), httpd.post(PATH, {"data": [evil]})):
         assert answer.header("Content-Type") == "application/json"
@@ -230,9 +231,9 @@ def test_json_answers_are_never_taken_for_pages(make_httpd):
 
 # --- files ---
 
-def test_a_link_in_the_place_of_the_state_directory_gives_nothing_away(make_httpd):
+def test_a_link_in_the_place_of_the_state_directory_gives_nothing_away(api, make_httpd):
     """Who can write above the state directory aims it at a directory of root's."""
-    httpd = make_httpd(start=False, conf=CONF)
+    httpd = make_httpd(api=api, start=False, conf=CONF)
     httpd.expect(r"PCAPI057", r"AH00016", r"AH00020")
     valuable = httpd.root / "bin"
     valuable.mkdir(mode=0o755)
@@ -244,8 +245,8 @@ def test_a_link_in_the_place_of_the_state_directory_gives_nothing_away(make_http
     assert valuable.stat().st_uid == 0 and list(valuable.iterdir()) == []
 
 
-def test_a_link_of_roots_own_to_the_senders_directory_is_followed(make_httpd):
-    httpd = make_httpd(start=False, conf=CONF)
+def test_a_link_of_roots_own_to_the_senders_directory_is_followed(api, make_httpd):
+    httpd = make_httpd(api=api, start=False, conf=CONF)
     elsewhere = httpd.root / "elsewhere"
     elsewhere.mkdir(mode=0o700)
     shutil.chown(elsewhere, httpd.USER)
@@ -263,8 +264,8 @@ def test_installed_sender_can_be_run_but_not_read(tmp_path):
     assert program.stat().st_mode & 0o777 == 0o711
 
 
-def test_a_link_in_the_runtime_directory_is_not_taken_for_a_queue(make_httpd):
-    httpd = make_httpd(start=False, conf=CONF)
+def test_a_link_in_the_runtime_directory_is_not_taken_for_a_queue(api, make_httpd):
+    httpd = make_httpd(api=api, start=False, conf=CONF)
     victim = httpd.root / "victim"
     victim.write_bytes(b"x" * (1 << 20))
     (httpd.run / "queue.1").symlink_to(victim)
@@ -276,15 +277,146 @@ def test_a_link_in_the_runtime_directory_is_not_taken_for_a_queue(make_httpd):
     assert queue.stat().st_mode & 0o777 == 0o600 and queue.stat().st_uid == 0
 
 
-def test_no_directive_of_ours_is_allowed_in_htaccess(make_httpd):
+def test_no_directive_of_ours_is_allowed_in_htaccess(api, make_httpd):
     """AllowOverride All is what the harness's document root has."""
     header = (harness.TOP / "src/module/module.h").read_text()
     names = re.findall(r'#define CAPI_DIR_\w+\s+"(\w+)"', header)
     assert len(names) >= 38
-    httpd = make_httpd(conf=CONF)
+    httpd = make_httpd(api=api, conf=CONF)
     httpd.expect(r"not allowed here")
     httpd.write("a/index.html", "x")
     for name in names:
         httpd.write("a/.htaccess", f"{name} 1\n")
         assert httpd.get("/a/").status == 500, name
         httpd.wait_log(rf"{name} not allowed here")
+
+
+# --- a visitor's request: what it says ---
+
+def ask_the_page(httpd, path):
+    done = subprocess.run([harness.BUILD / "pinterest-capi.cgi"], stdout=subprocess.PIPE, text=True, env={
+        "PINTEREST_CAPI_STORE": f"sqlite3 {httpd.state}/store.db", "PINTEREST_CAPI_ADMIN": "On",
+        "REQUEST_METHOD": "GET", "PATH_INFO": path, "SCRIPT_NAME": "/page"}, check=True)
+    return done.stdout.partition("\n\n")[2]
+
+
+SCRIPT = "\"><script>alert(1)</script>'); DROP TABLE events;--"
+
+
+def test_hostile_words_stay_words_from_the_request_to_the_page(api, make_httpd):
+    httpd = make_httpd(api=api, conf=CONF + "PinterestCapiEvent lead event_id=%{query:id} "
+                                   "search_string=%{query:q}\n")
+    forged = "x%0d%0aSet-Cookie:%20evil=1%0d%0a[core:error]%20forged"
+    answers = [httpd.get(f"/?epik={forged}&q={forged}&id=rule"),
+               httpd.get("/", {"Cookie": "_epik=a\"; evil=1", "Referer": f"http://localhost/?{forged}"}),
+               httpd.post("/context", {"epik": "x\r\nSet-Cookie: evil=1", "bind": "cart:\r\n1"}, JSON),
+               httpd.post("/collect", event("c", event_source_url="http://localhost/\r\nx")),
+               httpd.post(PATH, {"data": [event(SCRIPT, order_id=SCRIPT, context=SCRIPT,
+                                                custom_data={"search_string": SCRIPT})]})]
+    assert not [value for answer in answers for value in answer.header_all("Set-Cookie") if "evil" in value]
+    wait_for(lambda: len(httpd.sql("SELECT 1 FROM events")) >= 3, "the events")
+    assert httpd.sql("SELECT 1 FROM events WHERE event_id = ?", SCRIPT)
+    assert "forged" not in httpd.log_text()
+    page, data, metrics = (ask_the_page(httpd, path) for path in ("/", "/deliveries.json", "/metrics"))
+    assert "<script>alert" not in page and "&lt;script&gt;alert" in page
+    assert SCRIPT in [delivery["event_id"] for delivery in json.loads(data)["deliveries"]]
+    assert metrics.endswith("# EOF\n") and "alert(1)" not in metrics
+
+
+@pytest.mark.parametrize("has_denied", [False, True])
+def test_an_id_that_a_stranger_took_first_is_still_the_shops(api, make_httpd, has_denied):
+    httpd = make_httpd(api=api, conf=CONF + "PinterestCapiConsentSignal auto\n")
+    stranger = Browser(httpd, address="198.51.100.66")
+    stranger.cookies = {"pin_consent": f"v1.{'d' if has_denied else 'g'}.{int(time.time())}.x"}
+    for name in ("checkout_complete", "lead"):
+        forged = event("checkout_10492", name, order_id="10492", custom_data={"value": 9999})
+        assert stranger.post("/collect", forged, JSON).status == 200
+    wait_for(lambda: len(httpd.sql("SELECT 1 FROM events")) == 2, "the stranger's words")
+    shops = [event("checkout_10492", name, custom_data={"value": 49.9, "currency": "EUR"})
+             for name in ("checkout", "lead")]
+    assert httpd.post(PATH, {"data": shops}).status == 200
+
+    def sent():
+        return {e["event_name"] for e in api.processed() if e["custom_data"].get("value") == "49.90"}
+    wait_for(lambda: sent() == {"checkout", "lead"}, "the shop's own words")
+
+
+HOSTS = """
+<VirtualHost *:{port}>
+ServerName one.example
+PinterestCapiEvent page_visit
+</VirtualHost>
+<VirtualHost *:{port}>
+ServerName two.example
+PinterestCapiAdAccount 222
+PinterestCapiTokenFile {token} 222
+</VirtualHost>
+<VirtualHost *:{port}>
+ServerName test.example
+PinterestCapiTest On
+</VirtualHost>
+"""
+
+
+def test_hosts_accounts_and_test_mode_never_meet(api, make_httpd):
+    httpd = make_httpd(api=api, start=False, conf=CONF)
+    httpd.conf += HOSTS.format(port=httpd.port, token=httpd.token_file)
+    httpd.start()
+    for host, account in (("one.example", ACCOUNT), ("two.example", "222"), ("test.example", ACCOUNT)):
+        headers = {"Cookie": "PHPSESSID=onesession", "Host": host, **JSON}
+        known = {"epik": EPIK} if host == "one.example" else {}
+        assert httpd.post("/context", {"bind": "cart:7", **known}, headers).status == 200
+        assert httpd.post("/collect", event("visit"), headers).status == 200
+        assert httpd.post(f"/v5/ad_accounts/{account}/events",
+                          {"data": [event("hook", context="cart:7")]}, headers).status == 200
+    api.wait(2 * 3)
+    clicks = {}
+    for entry in api.events:
+        clicks.setdefault((entry["account"], entry["test"]), []).append(
+            (entry["event"]["event_id"], entry["event"]["user_data"].get("click_id")))
+    for place, heard in clicks.items():
+        own = EPIK if place == (ACCOUNT, False) else None
+        assert sorted(heard) == [("hook", own), ("visit", own)]
+
+
+def test_what_comes_slowly_is_ended_by_mod_reqtimeout_and_keeps_nobody(api, make_httpd):
+    httpd = make_httpd(api=api, extra_modules=["reqtimeout"],
+                       conf=CONF + "RequestReadTimeout header=2 body=1\n")
+    slow = []
+    for path in ("/collect", PATH) * 6:
+        connection = socket.create_connection(("127.0.0.1", httpd.port), 20)
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+                           "\r\nContent-Length: 9000\r\n\r\n{\"data\":[".encode())
+        slow.append(connection)
+    assert httpd.post(PATH, {"data": [event("one")]}).status == 200
+    assert {connection.recv(12) for connection in slow} == {b"HTTP/1.1 408"}
+    for connection in slow:
+        connection.close()
+
+
+def test_a_flood_of_cookies_and_headers_is_served_like_any_request(api, make_httpd, mpm):
+    httpd = make_httpd(api=api, mpm=mpm, conf=CONF + "PinterestCapiConsentSignal auto\n"
+                                                     "PinterestCapiEvent page_visit\n")
+    httpd.get("/")
+    before = peak_memory(httpd.workers())
+    for line in (";" * 8000, "a=;" * 2600, "_epik=x;" * 1000, "pin_consent=v1.g;" * 450, "=" * 8000):
+        assert httpd.get("/", {"Cookie": line}).status == 200
+        # what httpd itself refuses: together they are longer than one header may be
+        assert httpd.request("GET", "/", [("Cookie", line)] * 90).status == 400
+    many = [(f"X-{n}", "y" * 8000) for n in range(90)]
+    many.append(("Referer", "http://localhost/?" + "epik&" * 1500))
+    assert httpd.request("GET", "/", many).status == 200
+    assert peak_memory(httpd.workers()) - before < 64 << 20
+
+
+def test_the_sample_lets_nobody_outside_in(make_httpd):
+    sample = (harness.TOP / "conf" / "pinterest_capi.conf").read_text()
+    httpd = make_httpd(start=False, settings=False, extra_modules=["cgid"])
+    httpd.expect(r"AH01630")
+    httpd.conf = sample.replace("/etc/apache2/pinterest.token", str(httpd.token_file)).replace(
+        "/usr/lib/pinterest-capi/pinterest-capi.cgi", str(harness.BUILD / "pinterest-capi.cgi"))
+    httpd.start()
+    assert httpd.post(PATH, {"data": [event("one")]}).status == 403
+    assert httpd.get("/pinterest-capi/").status == 403
+    assert httpd.post(PATH, {"data": [event("one")]}, address=None).status == 200
+    assert httpd.get("/pinterest-capi/", address=None).status == 200
