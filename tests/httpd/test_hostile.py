@@ -1,5 +1,6 @@
 """Hostile input through the real module, built with ASan and UBSan: no crash, no leak, no altered
-body, no raw value in queue, store or log. CAPI_HOSTILE=100000 for the long run."""
+body, no raw value in queue, store or log; and hostile values of directives. CAPI_HOSTILE=100000 and
+CAPI_HOSTILE_LINES=10000 for the long run."""
 
 import concurrent.futures
 import hashlib
@@ -12,8 +13,10 @@ import pytest
 
 import server as harness
 from server import BROWSER, SHOPPER, wait_for
+from test_config import BAD_LINES, GOOD_LINES
 
 COUNT = int(os.environ.get("CAPI_HOSTILE", "3000"))
+LINES = int(os.environ.get("CAPI_HOSTILE_LINES", "60"))
 SEED = int(os.environ.get("CAPI_HOSTILE_SEED", "20261123"))
 THREADS = 4
 GROWTH_MAX = 64 << 20  # of a worker's memory; a leak of 1 KB a request would be 100 MB in the long run
@@ -185,3 +188,22 @@ def test_hostile_requests_do_no_harm(make_httpd, api):
         content = path.read_bytes().lower()
         for raw in [v.lower() for v in PLANTED.values()] + ["plantedzq9", "491701234567"]:
             assert raw.encode() not in content, (path.name, raw)
+
+
+@pytest.mark.skipif(not (harness.SANITIZED / "mod_pinterest_capi.so").exists(),
+                    reason="build with SANITIZE=address,undefined first")
+def test_hostile_values_of_directives_are_taken_or_refused(make_httpd):
+    httpd = make_httpd(start=False, build=harness.SANITIZED, extra_modules=["proxy"])
+    rng = random.Random(SEED)
+    seeds = [*GOOD_LINES, *(line for line, _ in BAD_LINES)]
+    refused = 0
+    for _ in range(LINES):
+        name, _, values = rng.choice(seeds).partition(" ")
+        line = f"{name} {header_text(rng, values.encode())}".rstrip("\\")
+        httpd.conf = line
+        httpd.conf_file.write_text(httpd.config_text(), encoding="latin-1")
+        done = httpd.httpd("-t", check=False)
+        assert done.returncode in (0, 1), (line, done.stdout)
+        refused += done.returncode
+    assert LINES // 10 < refused < LINES
+    assert not list(httpd.reports.iterdir())
