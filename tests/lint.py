@@ -94,6 +94,14 @@ def directives():
             complain("docs/directives.md", f"describes {name}, which is not registered")
 
 
+def default_goal():
+    """The README's first command builds."""
+    first = re.search(r"^\.DEFAULT_GOAL := (\w*)", tool("make", "-np", "-f", "Makefile.apxs",
+                                                       "help").stdout, re.M)
+    if not first or first[1] != "all":
+        complain("Makefile.apxs", "a bare make does not build everything")
+
+
 def contract():
     """Each row of the contract names its tests, and these are there; each directive has a row."""
     rows = [line for line in (TOP / "docs/contract.md").read_text().splitlines()
@@ -167,6 +175,7 @@ def main():
     functions(sources)
     message_numbers(sources)
     directives()
+    default_goal()
     contract()
     built_files()
     stray_words()
