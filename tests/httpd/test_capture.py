@@ -17,6 +17,7 @@ CONF = SENTINEL + r"""
 <Location "/page">
   PinterestCapiEvent page_visit
   PinterestCapiEvent page_view
+  PinterestCapiEvent page_visit content_name=again
   PinterestCapiEvent view_category "when=%{REQUEST_URI} =~ m#^/page/c/([^/]+)/(.*)#" content_category=$1 content_name=$2
   PinterestCapiEvent search "search_string=%{query:s}" "when=%{query:s} != ''"
   PinterestCapiEvent lead event_id=l_%{query:l} "when=%{query:l} != ''"

@@ -307,6 +307,15 @@ START_TEST(test_server_takes_a_browsers_bind_and_a_browser_never_the_servers)
 }
 END_TEST
 
+START_TEST(test_a_browsers_bind_adds_nothing_to_a_servers)
+{
+    take_bind_of_session(NOW, KEY_SELF, NULL, true);
+    take_bind_of_session(NOW + 1, KEY_ELSE, "forged", false);
+    take(webhook_at(NOW + 2, "o1"), NOW + 2);
+    ck_assert_ptr_null(strstr(claim(NOW + SEC(20))->events[0].text, "forged"));
+}
+END_TEST
+
 START_TEST(test_bind_of_a_request_without_a_visit_makes_one)
 {
     capi_envelope_t *envelope = visitor_at(NOW, "dj0", NULL);
@@ -370,6 +379,7 @@ int main(void)
     tcase_add_test(cases, test_waiting_detached_event_takes_consent_from_the_context_that_comes);
     tcase_add_test(cases, test_first_bind_stands_and_later_ones_add_what_is_missing);
     tcase_add_test(cases, test_server_takes_a_browsers_bind_and_a_browser_never_the_servers);
+    tcase_add_test(cases, test_a_browsers_bind_adds_nothing_to_a_servers);
     tcase_add_test(cases, test_bind_of_a_request_without_a_visit_makes_one);
     tcase_add_test(cases, test_visit_cookie_carries_a_visit_over_to_a_new_session);
     tcase_add_test(cases, test_rolled_back_visit_is_not_remembered);
