@@ -202,7 +202,8 @@ static void put_retry(html_t *html, const forms_t *forms, const json_t *delivery
         html_raw(html, "<div class=\"act\">");
         forms_button(html, forms, CAPI_ASK_RETRY, 0, model_number(delivery, "id"), "",
                      "Send it again", "under its own event id");
-        html_raw(html, "</div>");
+        html_raw(html, "<span class=\"note\">Its data is kept for 7 days. It goes under the same "
+                       "event id, so nothing counts twice.</span></div>");
     }
 }
 

@@ -215,9 +215,10 @@ void section_asked(html_t *html, const cgi_request_t *request, const json_t *ask
              is_done ? "" : " data-pending");
     piece_icon(html, look);
     html_put(html, "<div><p><strong>%s: %s.</strong> ", words_of(asked), word);
-    html_put(html, "%s</p></div>", is_done ? model_text(asked, "outcome") : "The sender is at it.");
+    html_put(html, "%s</p></div>",
+             is_done ? model_text(asked, "outcome") : "Waiting for the sender.");
     if (is_done) {
-        html_raw(html, "<a href=\"./\">Close</a>");
+        html_raw(html, "<a href=\"?\">Close</a>");
     }
     else {
         html_put(html, "<a href=\"?asked=%s\">Look again</a>", request->asked);

@@ -7,11 +7,15 @@ import os
 import pathlib
 import shutil
 import subprocess
-import time
+import sys
 
 import pytest
 
+from browser import axe, chrome  # noqa: F401: fixtures
 from store import Store, TOP
+
+sys.path.append(str(TOP / "tests"))
+from waiting import wait_for  # noqa: E402
 
 PROGRAM = pathlib.Path(os.environ.get("CAPI_CGI", TOP / "build/pinterest-capi.cgi"))
 
@@ -97,8 +101,8 @@ def sender(store, tmp_path):
     program = tmp_path / "pinterest-capi-sender"
     shutil.copy("/bin/sleep", program)
     process = subprocess.Popen([program, "600"])
-    while "pinterest-capi" not in open(f"/proc/{process.pid}/comm").read():
-        time.sleep(.01)
+    comm = pathlib.Path(f"/proc/{process.pid}/comm")
+    wait_for(lambda: "pinterest-capi" in comm.read_text(), "the program to be executed")
     store.note(sender_pid=process.pid, sender_stopped="")
     yield process
     process.kill()

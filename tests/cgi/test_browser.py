@@ -1,25 +1,18 @@
 """The page in Chromium: nothing that axe-core objects to, no layout wider than the window, and the
 pictures of docs/. Each picture is made anew with CAPI_SCREENSHOTS=1."""
 
-import http.server
 import os
-import pathlib
 import random
 import shutil
 import subprocess
-import threading
 
 import pytest
 
+from browser import serve, show, violations
 from conftest import Cgi
 from picture import in_few_colours
 from store import Store, TOP
 
-pytest.importorskip("selenium")
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-
-HERE = pathlib.Path(__file__).resolve().parent
 PICTURES = {"light-wide": ("light", 1280, 1180), "dark-wide": ("dark", 1280, 1180),
             "light-narrow": ("light", 390, 1180), "dark-narrow": ("dark", 390, 1180)}
 
@@ -51,30 +44,6 @@ def fill(store, sender):
                sender_started=int((store.now - 90000) * 1e6), last_intake=int(store.now * 1e6))
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    cgi = None
-
-    def do_GET(self):
-        path, _, query = self.path.partition("?")
-        answer = self.cgi(path, query)
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer.body)
-
-    def log_message(self, *words):
-        pass
-
-
-def serve(store):
-    handler = type("Site", (Handler,), {"cgi": Cgi(store.path)})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory):
     """A shop whose token is refused, whose sender is gone, whose orders are wrong."""
@@ -83,7 +52,7 @@ def troubled(tmp_path_factory):
     store.event(1, "bad", state="rejected", error="Invalid currency EURO")
     store.event(store.destination("7", held="no token (status 401): put one into /t"), "w",
                 state="queued")
-    yield from serve(store)
+    yield from serve(Cgi(store.path))
     store.close()
 
 
@@ -94,58 +63,10 @@ def site(tmp_path_factory):
     shutil.copy("/bin/sleep", folder / "pinterest-capi-sender")  # alive is who is called so
     sender = subprocess.Popen([folder / "pinterest-capi-sender", "600"])
     fill(store, sender.pid)
-    yield from serve(store)
+    yield from serve(Cgi(store.path))
     sender.kill()
     sender.wait()
     store.close()
-
-
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory):
-    binary = shutil.which("chromium")
-    if not binary or not pathlib.Path("/usr/bin/chromedriver").exists():
-        pytest.skip("chromium and chromium-driver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                 "--force-color-profile=srgb", "--disable-background-networking",
-                 f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    """axe-core as npm has it, at the version of package.json."""
-    if not shutil.which("npm"):
-        pytest.skip("npm is not installed")
-    folder = tmp_path_factory.mktemp("axe")
-    shutil.copy(HERE / "package.json", folder)
-    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"],
-                          cwd=folder, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        pytest.skip("npm cannot install axe-core here")
-    return (folder / "node_modules/axe-core/axe.min.js").read_text()
-
-
-def show(chrome, address, scheme="light", width=1280, height=1000):
-    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-        "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
-    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {
-        "features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    chrome.get_log("browser")
-    chrome.get(address)
-
-
-def violations(chrome, axe):
-    chrome.execute_cdp_cmd("Runtime.evaluate", {"expression": axe})
-    found = chrome.execute_async_script(
-        "axe.run(document, {resultTypes: ['violations']}).then(arguments[arguments.length - 1])")
-    assert len(found["passes"]) > 10
-    return [(v["id"], [node["html"] for node in v["nodes"]]) for v in found["violations"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
