@@ -201,7 +201,8 @@ bool capi_endpoint_is_within_limit(int *status, request_rec *r, int events)
     return false;
 }
 
-/* Neither header is there when curl or an old browser calls; either of them may say no. */
+/* Sec-Fetch-Site knows better than Origin, which a proxy that changes Host makes look foreign. Neither
+ * is there when curl or an old browser calls. */
 bool capi_endpoint_is_own_page(int *status, request_rec *r)
 {
     const char *site = apr_table_get(r->headers_in, "Sec-Fetch-Site");
@@ -211,8 +212,8 @@ bool capi_endpoint_is_own_page(int *status, request_rec *r)
         allow_origin(r, origin);
         return true;
     }
-    if ((!site || strcasecmp(site, "same-origin") == 0) &&
-        (!origin || is_origin_of(origin, apr_table_get(r->headers_in, "Host")))) {
+    if (site ? strcasecmp(site, "same-origin") == 0
+             : !origin || is_origin_of(origin, apr_table_get(r->headers_in, "Host"))) {
         return true;
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
