@@ -141,8 +141,10 @@ void *capi_merge_server_conf(apr_pool_t *p, void *outer_conf, void *inner_conf)
                                 ? apr_table_overlay(p, inner->event_names, outer->event_names)
                                 : inner->event_names;
     }
-    conf->session_cookies = join(p, outer->session_cookies, inner->session_cookies);
-    conf->collect_origins = join(p, outer->collect_origins, inner->collect_origins);
+    conf->session_cookies = join(p, inner->drops_session_cookies ? NULL : outer->session_cookies,
+                                 inner->session_cookies);
+    conf->collect_origins = join(p, inner->drops_collect_origins ? NULL : outer->collect_origins,
+                                 inner->collect_origins);
     conf->collect_limit = merge_int(outer->collect_limit, inner->collect_limit);
     conf->visit_cookie = merge_text(outer->visit_cookie, inner->visit_cookie);
     conf->epik_cookie = merge_int(outer->epik_cookie, inner->epik_cookie);

@@ -228,6 +228,11 @@ static const char *set_session_cookie(cmd_parms *cmd, void *dir, const char *nam
     capi_session_cookie_t cookie = {.name = name};
 
     (void)dir;
+    if (ap_cstr_casecmp(name, "none") == 0 && !regex) {
+        conf->session_cookies = apr_array_make(cmd->pool, 0, sizeof(cookie));
+        conf->drops_session_cookies = true;
+        return NULL;
+    }
     if (!*name || strpbrk(name, "=;, \t\"") || strcmp(name, "*") == 0) {
         return capi_value_error(cmd, name,
                                 "is no cookie name: write one like PHPSESSID, or a prefix with "
@@ -341,9 +346,15 @@ static const char *set_collect_origin(cmd_parms *cmd, void *dir, const char *ori
 {
     capi_server_conf_t *conf = server_of(cmd);
     apr_uri_t uri;
-    const char *error = capi_value_url(&uri, cmd, origin, "https://shop.example");
+    const char *error;
 
     (void)dir;
+    if (ap_cstr_casecmp(origin, "none") == 0) {
+        conf->collect_origins = NULL;
+        conf->drops_collect_origins = true;
+        return NULL;
+    }
+    error = capi_value_url(&uri, cmd, origin, "https://shop.example");
     if (!error && (uri.path || uri.query || uri.fragment || uri.user ||
                    (strcmp(uri.scheme, "https") != 0 && strcmp(uri.scheme, "http") != 0))) {
         error = capi_value_error(cmd, origin,

@@ -103,6 +103,7 @@ typedef struct {
     apr_array_header_t *token_files;     /* capi_token_file_t */
     apr_table_t *event_names;            /* FROM → TO */
     apr_array_header_t *session_cookies; /* capi_session_cookie_t; NULL: the defaults */
+    bool drops_session_cookies;          /* those of the main server: `none` came first */
     const char *visit_cookie;            /* its name; "" where it is Off */
     int epik_cookie;
     const char *epik_domain;
@@ -110,6 +111,7 @@ typedef struct {
     const char *country;
     const char *catalog;                 /* path of the feed */
     apr_array_header_t *collect_origins; /* const char *; NULL: this host alone */
+    bool drops_collect_origins;
     int collect_limit;
     int flush_events, flush_sec, merge_window_sec, max_age_sec;
 } capi_server_conf_t;

@@ -13,13 +13,19 @@ HOSTS = {
     "drop": "PinterestCapiPrefetch drop",
     "dial": "PinterestCapiCountry DE\nPinterestCapiMatch ph %{query:ph}",
     "quiet": "PinterestCapiEpikCookie Off",
-    "own": "PinterestCapiSessionCookie none_of_these",
+    "own": "PinterestCapiSessionCookie another",
+    "bare": "PinterestCapiSessionCookie none\nPinterestCapiCollectOrigin none https://b.example",
+    "more": "PinterestCapiCollectOrigin https://b.example",
 }
 CONF = SENTINEL + """
 PinterestCapiConsentSignal cookie ok ^yes$ ^no$
 PinterestCapiUrlParameters a b
 PinterestCapiMatch em %{query:em}
 PinterestCapiBind order:%{query:o}
+PinterestCapiCollectOrigin https://a.example
+<Location "/collect">
+  SetHandler pinterest-capi-collect
+</Location>
 PinterestCapiEvent lead event_id=%{query:id}
 PinterestCapiEvent page_visit "when=%{query:id} == ''"
 <Location "/inner">
@@ -115,6 +121,14 @@ def test_binds_of_an_inner_section_add_up_and_none_empties(httpd, path, count):
     assert httpd.sql(number)[0]["n"] - before["n"] == count
 
 
+@pytest.mark.parametrize("host, origins", [("more", "ab"), ("bare", "b"), ("quiet", "a")])
+def test_origins_of_a_host_add_up_and_none_empties(httpd, host, origins):
+    allowed = [letter for letter in "ab" if httpd.post(
+        "/collect", {"event_name": "signup", "event_id": fresh()},
+        {"Host": f"{host}.example", "Origin": f"https://{letter}.example"}).status == 200]
+    assert allowed == list(origins)
+
+
 # --- consent ---
 
 @pytest.mark.parametrize("path, days, consent", [("/young/", 9, 1), ("/young/", 11, 2),
@@ -178,7 +192,8 @@ def test_cookies_that_name_a_visit_by_default(httpd, cookies):
     for cookie in cookies:
         lead(httpd, headers={"Cookie": cookie.format(key)})
     assert httpd.sql(number)[0]["n"] == before["n"] + 1
-    lead(httpd, headers={"Cookie": cookies[0].format(fresh())}, host="own")
+    for host in ("own", "bare"):
+        lead(httpd, headers={"Cookie": cookies[0].format(fresh())}, host=host)
     assert httpd.sql(number)[0]["n"] == before["n"] + 1, "a cookie that is not named any more counts"
 
 
