@@ -11,7 +11,7 @@
 
 /* Drawn once, used by reference. Each state has a shape of its own: colour alone says nothing. */
 static const char sprite[] =
-    "<svg class=\"sprite\" aria-hidden=\"true\" focusable=\"false\"><defs>"
+    "<svg class=\"sprite\" aria-hidden=\"true\"><defs>"
     "<symbol id=\"i-delivered\" viewBox=\"0 0 16 16\"><circle cx=\"8\" cy=\"8\" r=\"6.5\"/>"
     "<path d=\"m5 8.2 2.1 2.1L11 6.2\"/></symbol>"
     "<symbol id=\"i-queued\" viewBox=\"0 0 16 16\"><circle cx=\"8\" cy=\"8\" r=\"6.5\"/>"
@@ -49,7 +49,7 @@ static void put_asset(html_t *html, const cgi_request_t *request, const char *be
     html_raw(html, after);
 }
 
-void page_begin(html_t *html, const cgi_request_t *request, const char *title)
+static void begin(html_t *html, const cgi_request_t *request, const char *title, bool has_jumps)
 {
     html_raw(html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html_put(html, "<title>%s</title>\n", title);
@@ -68,8 +68,21 @@ void page_begin(html_t *html, const cgi_request_t *request, const char *title)
                    "<path d=\"M3 12h5\"/><circle cx=\"11.5\" cy=\"12\" r=\"3.5\"/>"
                    "<path d=\"M15 12h6m-3-3 3 3-3 3\"/></svg>"
                    "<span>Conversions to Pinterest</span></a>");
+    if (has_jumps) {
+        html_raw(html, "<nav class=\"jump\" aria-label=\"On this page\"><ul>"
+                       "<li><a href=\"#course\">Over time</a></li>"
+                       "<li><a href=\"#coverage\">Match keys</a></li>"
+                       "<li><a href=\"#consent\">Consent</a></li>"
+                       "<li><a href=\"#health\">Accounts</a></li>"
+                       "<li><a href=\"#deliveries\">Deliveries</a></li></ul></nav>");
+    }
     html_raw(html, "<p class=\"live\" data-live hidden></p></div></header>\n"
                    "<main id=\"main\" class=\"wide\" tabindex=\"-1\">\n");
+}
+
+void page_begin(html_t *html, const cgi_request_t *request, const char *title)
+{
+    begin(html, request, title, false);
 }
 
 void page_end(html_t *html, const cgi_request_t *request)
@@ -100,18 +113,26 @@ void page_sentence(html_t *html, const cgi_request_t *request, const char *title
 void page_overview(html_t *html, const cgi_request_t *request, const page_models_t *models)
 {
     const json_t *status = json_object_get(models->status, "status");
+    bool has_events = model_is(status, "has_events");
 
-    page_begin(html, request, "Conversions to Pinterest");
+    begin(html, request, "Conversions to Pinterest", has_events);
     section_asked(html, request, json_object_get(models->actions, "asked"));
     section_verdict(html, status);
     section_troubles(html, models->troubles);
-    section_totals(html, status);
-    section_course(html, request, models->course);
+    if (!has_events) {
+        section_first(html, status); /* empty charts would say nothing */
+    }
+    else {
+        section_totals(html, status);
+        section_course(html, request, models->course);
+        section_quality(html, status, models->coverage, models->before);
+        section_coverage(html, models->coverage, models->before);
+        section_catalog(html, status, models->coverage);
+        section_names(html, models->troubles);
+        section_consent(html, status);
+    }
     section_health(html, status);
     section_actions(html, &models->forms, models->actions);
-    section_quality(html, status, models->coverage, models->before);
-    section_coverage(html, models->coverage);
-    section_consent(html, status);
     section_deliveries(html, request, models->deliveries, models->coverage, status);
     page_end(html, request);
 }

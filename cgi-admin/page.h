@@ -35,12 +35,15 @@ void page_delivery(html_t *html, const forms_t *forms, const json_t *delivery, c
 /* Sections of the page. */
 void section_verdict(html_t *html, const json_t *status);
 void section_troubles(html_t *html, const json_t *troubles);
+void section_first(html_t *html, const json_t *status);
 void section_totals(html_t *html, const json_t *status);
 void section_health(html_t *html, const json_t *status);
 void section_course(html_t *html, const cgi_request_t *request, const json_t *course);
 void section_quality(html_t *html, const json_t *status, const json_t *coverage,
                      const json_t *before);
-void section_coverage(html_t *html, const json_t *coverage);
+void section_coverage(html_t *html, const json_t *coverage, const json_t *before);
+void section_catalog(html_t *html, const json_t *status, const json_t *coverage);
+void section_names(html_t *html, const json_t *troubles);
 void section_consent(html_t *html, const json_t *status);
 void section_deliveries(html_t *html, const cgi_request_t *request, const json_t *deliveries,
                         const json_t *coverage, const json_t *status);

@@ -196,11 +196,23 @@ static void put_switch(html_t *html, const cgi_request_t *request)
         const char *query;
         other.period = i;
         query = cgi_request_query(&other, 0, html_pool(html));
-        html_put(html, "<li><a href=\"%s#course\"", *query ? query : "./");
+        html_put(html, "<li><a href=\"%s#course\" data-place=\"%s\"", *query ? query : "./",
+                 capi_report_period_name(i));
         html_raw(html, i == request->period ? " aria-current=\"true\">" : ">");
         html_put(html, "%s</a></li>", labels[i]);
     }
     html_raw(html, "</ul></nav>");
+}
+
+static json_int_t sum_over(const json_t *bars, const char *state)
+{
+    json_int_t sum = 0;
+    apr_size_t i;
+
+    for (i = 0; i < json_array_size(bars); i++) {
+        sum += model_number(json_array_get(bars, i), state);
+    }
+    return sum;
 }
 
 void section_course(html_t *html, const cgi_request_t *request, const json_t *course)
@@ -213,6 +225,9 @@ void section_course(html_t *html, const cgi_request_t *request, const json_t *co
     html_raw(html, "<section aria-labelledby=\"course\"><div class=\"heading\">"
                    "<h2 id=\"course\">Over time</h2><ul class=\"legend\">");
     for (i = 0; i < OUTCOMES; i++) {
+        if (i > 0 && sum_over(bars, outcomes[i].state) == 0) {
+            continue;
+        }
         html_put(html,
                  "<li><svg class=\"swatch\" aria-hidden=\"true\" viewBox=\"0 0 10 10\">"
                  "<rect class=\"bar is-%s\" width=\"10\" height=\"10\"/></svg>%s</li>",

@@ -98,7 +98,7 @@ static void put_filters(html_t *html, const cgi_request_t *request, const json_t
     }
     put_moment(html, "Since", "since", request->filter.since);
     put_moment(html, "Until", "until", request->filter.until);
-    html_raw(html, "<div class=\"buttons\"><button type=\"submit\">");
+    html_raw(html, "<div class=\"buttons\"><button type=\"submit\" data-place=\"search\">");
     piece_icon(html, "search");
     html_raw(html, "Search</button>");
     if (is_filtered(request, html_pool(html))) {

@@ -120,9 +120,16 @@ static void put_latency(html_t *html, const json_t *latency)
     html_raw(html, "</p><dl>");
     put_seconds(html, "Half of them within", latency, "p50");
     put_seconds(html, "95% within", latency, "p95");
-    html_raw(html, "<div><dt>Later than an hour, so offline</dt><dd>");
+    html_put(html, "<div%s><dt>Later than an hour</dt><dd>",
+             model_number(latency, "late") > 0 ? " class=\"is-warn\"" : "");
     html_count(html, model_number(latency, "late"));
-    html_raw(html, "</dd></div></dl></article>");
+    html_raw(html, "</dd></div></dl>");
+    if (model_number(latency, "late") > 0) {
+        html_raw(html,
+                 "<p class=\"hint\">Pinterest counts those as offline, and not as one with the "
+                 "Tag\xe2\x80\x99s.</p>");
+    }
+    html_raw(html, "</article>");
 }
 
 static void put_twice(html_t *html, const json_t *day)

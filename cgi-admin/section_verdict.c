@@ -23,6 +23,30 @@ static const char *verdict_icon(const char *verdict)
     return "unconfirmed";
 }
 
+/* Where events go and whether somebody carries them: what is looked for next. */
+static void put_facts(html_t *html, const json_t *status)
+{
+    const json_t *accounts = json_object_get(status, "accounts");
+    bool is_alive = model_is(json_object_get(status, "sender"), "alive");
+    apr_size_t i;
+
+    html_raw(html, "<ul class=\"facts-line\">");
+    for (i = 0; i < json_array_size(accounts) && i < 4; i++) {
+        const json_t *account = json_array_get(accounts, i);
+
+        html_put(html, "<li>Account <code>%s</code>, %s</li>", model_text(account, "account"),
+                 model_is(account, "test") ? "test mode" : "live");
+    }
+    html_put(html, "<li>Sender %s</li>", is_alive ? "running" : "not running");
+    if (model_has(status, "oldest_waiting")) {
+        html_raw(html, "<li>Oldest waiting event: ");
+        html_span(html,
+                  model_number(status, "generated_at") - model_number(status, "oldest_waiting"));
+        html_raw(html, "</li>");
+    }
+    html_raw(html, "</ul>");
+}
+
 void section_verdict(html_t *html, const json_t *status)
 {
     const json_t *verdict = json_object_get(status, "verdict");
@@ -34,6 +58,7 @@ void section_verdict(html_t *html, const json_t *status)
     if (model_has(verdict, "advice")) {
         html_put(html, "<p>%s</p>", model_text(verdict, "advice"));
     }
+    put_facts(html, status);
     html_raw(html, "</div></section>\n");
 }
 

@@ -44,7 +44,7 @@ apr_status_t capi_report_coverage(json_t **model, capi_store_t *store, const cap
                                   apr_time_t now, apr_pool_t *p);
 
 /* {"status": {"verdict", "accounts", "queue", "sender", "waiting", "oldest_waiting", "last_24h",
- * "latency": {"events", "p50", "p95", "late"} in seconds, "broken", "consent": [{"state", "signal", "action", "events"}] of the same day}}. `broken`:
+ * "latency": {"events", "p50", "p95", "late"} in seconds, "broken", "has_events", "seen", "complaint", "catalogs", "consent": [{"state", "signal", "action", "events"}] of the same day}}. `broken`:
  * nothing goes out until somebody does something. */
 apr_status_t capi_report_status(json_t **model, capi_store_t *store, apr_time_t now, apr_pool_t *p);
 

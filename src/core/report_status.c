@@ -484,6 +484,7 @@ apr_status_t capi_report_status(json_t **model, capi_store_t *store, apr_time_t 
     while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
         has_events = capi_rows_int(&rows, 1) > 0;
     }
+    json_object_set_new(status, "has_events", json_boolean(has_events));
     json_object_set_new(status, "verdict", capi_report_verdict(status, has_events, p));
     json_object_set_new(status, "broken", json_boolean(capi_report_is_broken(status)));
     return rv;

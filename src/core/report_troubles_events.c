@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "names.h"
+
 /* What Pinterest's words, or those of the intake, are about: the trouble's id and its mend. */
 static const struct {
     const char *id;
@@ -43,6 +45,14 @@ static apr_size_t find_subject(const char *text)
     return SUBJECTS;
 }
 
+/* The events of that name; a name that no address may hold leads to all of them. */
+static const char *link_to(const capi_sample_name_t *name, apr_pool_t *p)
+{
+    return capi_name_is_wellformed(name->name)
+               ? apr_pstrcat(p, "?event_name=", name->name, "#deliveries", NULL)
+               : "#deliveries";
+}
+
 static void judge_rejected(capi_troubles_t *troubles, const capi_sample_name_t *name)
 {
     apr_size_t subject = find_subject(name->error);
@@ -78,7 +88,7 @@ static void judge_warned(capi_troubles_t *troubles, const capi_sample_name_t *na
         subject < SUBJECTS ? subjects[subject].mend
                            : "Open such a delivery: its warning names each part. The rest of the "
                              "event is delivered.",
-        apr_pstrcat(troubles->pool, "?event_name=", name->name, "#deliveries", NULL));
+        link_to(name, troubles->pool));
 }
 
 static void judge_names(capi_troubles_t *troubles, const capi_sample_t *sample)
@@ -153,7 +163,7 @@ static void judge_matches(capi_troubles_t *troubles, const capi_sample_t *sample
 static void judge_identity(capi_troubles_t *troubles, const capi_sample_name_t *name)
 {
     apr_pool_t *p = troubles->pool;
-    const char *link = apr_pstrcat(p, "?event_name=", name->name, "#deliveries", NULL);
+    const char *link = link_to(name, p);
 
     if (strcmp(name->name, "checkout") == 0 && name->all >= CAPI_TROUBLE_ENOUGH / 2 &&
         name->unnamed * 2 > name->all) {

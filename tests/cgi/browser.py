@@ -55,7 +55,7 @@ def chrome(tmp_path_factory):
                  "--force-color-profile=srgb", "--disable-background-networking",
                  f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=service.Service("/usr/bin/chromedriver"))
     yield driver
     driver.quit()
@@ -81,6 +81,7 @@ def show(chrome, address, scheme="light", width=1280, height=1000):
     chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {
         "features": [{"name": "prefers-color-scheme", "value": scheme}]})
     chrome.get_log("browser")
+    chrome.get_log("performance")
     chrome.get(address)
 
 

@@ -1,6 +1,7 @@
 """The page in Chromium: nothing that axe-core objects to, no layout wider than the window, and the
 pictures of docs/. Each picture is made anew with CAPI_SCREENSHOTS=1."""
 
+import json
 import os
 import random
 import shutil
@@ -13,35 +14,77 @@ from conftest import Cgi
 from picture import in_few_colours
 from store import Store, TOP
 
+pytest.importorskip("selenium")
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.support.select import Select  # noqa: E402
+from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
+
 PICTURES = {"light-wide": ("light", 1280, 1180), "dark-wide": ("dark", 1280, 1180),
             "light-narrow": ("light", 390, 1180), "dark-narrow": ("dark", 390, 1180)}
 
 
-def fill(store, sender):
-    """A shop that does well, as it looks after two days, always the same."""
+NAMES = {"page_visit": 60, "view_category": 9, "add_to_cart": 7, "initiate_checkout": 3,
+         "checkout": 2, "signup": 1}
+SHARES = {"click_id": .41, "client_ip_address": 1, "client_user_agent": 1, "ph": .31,
+          "external_id": .22, "country": .3}
+PERSON = {"checkout": {"em": .98, "ph": .84, "fn": .97, "ln": .97, "ct": .97, "zp": .97},
+          "initiate_checkout": {"em": .61}, "signup": {"em": 1}}
+ORDERS = [("delivered", "checkout", "checkout_complete", "header", {}),
+          ("delivered", "page_visit", "page_view", "rule", {}),
+          ("delivered", "add_to_cart", "addtocart", "browser", {}),
+          ("suppressed", "page_visit", None, "rule", {"consent": "denied", "signal": "cmp klaro",
+                                                      "keys": ()}),
+          ("delivered", "checkout", "purchase", "backend",
+           {}),
+          ("delivered", "initiate_checkout", "begin_checkout", "rule", {})]
+
+
+def fill_hours(store, shop):
+    """Sixteen days with their nights; a week ago fewer events knew the click id."""
     dice = random.Random(7)
-    shop = store.destination()
-    day = ["click_id", "client_ip_address", "client_user_agent"]
-    for hours in range(48):
+    for hours in range(16 * 24):
         when = store.now - hours * 3600
-        busy = int(40 * (1 + .8 * ((12 - abs((hours + 3) % 24 - 12)) / 12))) + dice.randint(0, 14)
-        for name, part in (("page_visit", 10), ("add_to_cart", 2), ("checkout", 1)):
-            n = busy * part
+        daylight = .35 + .65 * ((12 - abs(int(when // 3600 + 3) % 24 - 12)) / 12)
+        was = 1 if hours < 7 * 24 else .9
+        for name, part in NAMES.items():
+            n = int(part * (7 + dice.random()) * daylight)
+            shares = {**SHARES, "click_id": SHARES["click_id"] * was, **PERSON.get(name, {})}
             store.count(shop, name, "received", when, n)
             store.count(shop, name, "delivered", when, n)
-            for key, share in zip(day + ["em", "ph"], (.41, 1, 1, part == 1 and .97, .3)):
+            for key, share in shares.items():
                 store.count(shop, name, f"key:{key}", when, int(n * share))
             store.count(shop, name, "latency:5", when, int(n * .9))
             store.count(shop, name, "latency:30", when, n - int(n * .9))
-            store.count(shop, name, "consent:granted:usercentrics:sent", when, n)
-        store.count(shop, "page_visit", "suppressed", when, busy * 3)
-        store.count(shop, "page_visit", "consent:denied:usercentrics:suppressed", when, busy * 3)
-    for i in range(12):
-        attempt = store.attempt(shop, started=store.now - 400 + 30 * i)
-        store.event(shop, f"order_104{80 + i}", "checkout", name="checkout_complete", count=False,
-                    keys=day + ["em"], attempt=attempt, received=store.now - 405 + 30 * i)
+            store.count(shop, name, "consent:granted:cmp klaro:sent", when, n)
+        store.count(shop, "checkout", "content:known", when, 5)
+        store.count(shop, "page_visit", "suppressed", when, int(120 * daylight))
+        store.count(shop, "page_visit", "consent:denied:cmp klaro:suppressed", when,
+                    int(120 * daylight))
+        store.count(shop, "checkout", "merged", when, 2)
+        store.count(shop, "page_visit", "duplicate", when, dice.randint(0, 3))
+
+
+def fill(store, sender):
+    """A shop that does well, always the same."""
+    shop = store.destination()
+    fill_hours(store, shop)
+    day = ["click_id", "client_ip_address", "client_user_agent"]
+    for i in range(36):
+        state, sent_as, name, source, more = ORDERS[i % len(ORDERS)]
+        when = store.now - 700 + 19 * i
+        attempt = store.attempt(shop, started=when + 2) if state == "delivered" else None
+        keys = ["em", "ph", *day] if sent_as == "checkout" else day[1:] if i % 3 else day
+        store.event(shop, f"ord_104{80 + i}_purchase" if sent_as == "checkout" else
+                    f"0192f3a0-{i:04x}-7c1e-9d2b-5f0a7c3e{i:04x}", sent_as, name=name, state=state,
+                    source=source, count=False, attempt=attempt, received=when,
+                    **{"keys": keys, **more})
+    store.db.execute("UPDATE events SET is_named = sent_as = 'checkout'")
     store.note(sender_pid=sender, sender_version="0.1.0", queue_size=67108864, queue_used=4096,
-               sender_started=int((store.now - 90000) * 1e6), last_intake=int(store.now * 1e6))
+               sender_started=int((store.now - 90000) * 1e6), last_intake=int(store.now * 1e6),
+               catalogs=json.dumps([{"file": "/var/www/shop/feeds/pinterest.tsv", "ids": 4218,
+                                     "read_at": int(store.now - 5000), "fault": None,
+                                     "accounts": ["549755885175"], "seen": 200, "unknown": 4,
+                                     "examples": ["cap-17-blue", "GIFT-CARD"]}]))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +132,98 @@ def test_nothing_is_wider_than_the_window_and_the_policy_is_kept(chrome, site, w
     assert chrome.execute_script("return document.documentElement.scrollWidth") <= width
     assert chrome.get_log("browser") == []
     assert chrome.execute_script("return document.querySelectorAll('.chart .bar').length") > 24
+
+
+def requests_of(chrome):
+    """Addresses that the browser asked for since the page began."""
+    messages = [json.loads(entry["message"])["message"] for entry in chrome.get_log("performance")]
+    return [m["params"]["request"]["url"] for m in messages
+            if m["method"] == "Network.requestWillBeSent"]
+
+
+SHIFTS = """
+const done = arguments[arguments.length - 1];
+let sum = 0;
+new PerformanceObserver((list) => list.getEntries().forEach((e) => { sum += e.value; }))
+  .observe({type: 'layout-shift', buffered: true});
+requestAnimationFrame(() => setTimeout(() => done(sum), 0));
+"""
+
+
+@pytest.mark.parametrize("path", ["", "deliveries/1"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_nothing_moves_while_it_comes_and_nothing_is_asked_in_vain(chrome, site, path, width):
+    show(chrome, site + path, width=width)
+    assert chrome.execute_async_script(SHIFTS) < .001
+    asked = [url.split("?")[0] for url in requests_of(chrome) if not url.startswith("data:")]
+    assert sorted(asked) == sorted([site + path, site + "script.js", site + "style.css"])
+
+
+EVIL = ["<script>document.title = 'owned'</script>",
+        "\"><img src=x onerror=\"document.title='owned'\">", "'-alert(1)-'", "\u202egnp.exe", "]]>--><svg/onload=document.title='owned'>", "x" * 10000]
+
+
+def test_hostile_values_do_nothing_in_a_browser(chrome, tmp_path):
+    store = Store(tmp_path / "store.db")
+    for evil in EVIL:
+        shop = store.destination(account=evil, held=evil)
+        store.event(shop, evil, evil, state="rejected", error=evil, warning=evil, signal=evil)
+    store.note(complaint=EVIL[0], complained_at=int(store.now * 1e6), catalogs=json.dumps(
+        [{"file": evil, "fault": evil, "seen": 50, "unknown": 50, "examples": EVIL}
+         for evil in EVIL]))
+    served = serve(Cgi(store.path))
+    address = next(served)
+    for path in ["", *(f"deliveries/{n + 1}" for n in range(len(EVIL)))]:
+        show(chrome, address + path, width=390)
+        assert "Pinterest" in chrome.title and chrome.get_log("browser") == []
+        assert chrome.execute_script("return document.querySelectorAll('img, .x').length") == 0
+        assert chrome.execute_script("return document.documentElement.scrollWidth") <= 390
+    served.close()
+    store.close()
+
+
+def test_a_break_of_the_policy_would_be_seen(chrome, site):
+    show(chrome, site)
+    chrome.execute_script("const s = document.createElement('script'); s.textContent = '1';"
+                          " document.body.append(s); document.body.setAttribute('style', 'top:0')")
+    assert len([entry for entry in chrome.get_log("browser")
+                if "Content Security Policy" in entry["message"]]) == 2
+
+
+# --- with the script ---
+
+
+def wait_until(chrome, script, what):
+    WebDriverWait(chrome, 20, .02).until(lambda c: c.execute_script("return " + script), what)
+
+
+def test_filters_and_periods_need_no_reload(chrome, site):
+    show(chrome, site)
+    chrome.execute_script("window.kept = 1")
+    Select(chrome.find_element("name", "state")).select_by_value("suppressed")
+    wait_until(chrome, "[...document.querySelectorAll('.deliveries .badge')].every("
+                       "(b) => b.textContent === 'suppressed')", "the list to be filtered")
+    assert "state=suppressed" in chrome.current_url
+    wait_until(chrome, "document.activeElement.name === 'state'", "the keyboard to stay")
+    chrome.execute_script("document.querySelector(\"[data-place='7d']\").click()")
+    wait_until(chrome, "document.querySelectorAll('.chart g').length === 28", "seven days")
+    assert "state=suppressed" in chrome.current_url and "period=7d" in chrome.current_url
+    search = chrome.find_element("name", "q")
+    search.send_keys("nothing like it\n")
+    wait_until(chrome, "document.querySelector('.deliveries') === null", "nothing found")
+    chrome.back()
+    wait_until(chrome, "document.querySelector('.deliveries') !== null", "the list again")
+    assert chrome.execute_script("return window.kept") == 1 and chrome.get_log("browser") == []
+
+
+def test_a_bar_says_what_it_stands_for(chrome, site):
+    show(chrome, site)
+    bar = chrome.find_elements("css selector", ".chart g")[20]
+    ActionChains(chrome).move_to_element(bar).perform()
+    lines = [line.text for line in chrome.find_elements("css selector", ".tip span")]
+    assert [line.split()[0] for line in lines[1:]] == ["Delivered", "Withheld"]
+    ActionChains(chrome).move_to_element(chrome.find_element("id", "verdict")).perform()
+    assert chrome.find_elements("css selector", ".tip") == []
 
 
 @pytest.mark.parametrize("name", PICTURES)

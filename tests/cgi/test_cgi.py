@@ -1,5 +1,6 @@
 """The admin CGI against stores filled by hand."""
 
+import json
 import os
 import re
 import signal
@@ -70,6 +71,7 @@ def test_a_delivery_says_what_was_decided_and_done(cgi, store, state, action, na
 
 def test_the_day_is_divided_by_state_signal_and_action(cgi, store):
     shop = store.destination()
+    store.event(shop, "w", state="queued")
     for what, n in (("consent:granted:cmp klaro:sent", 7), ("consent:denied:gpc:suppressed", 9),
                     ("consent:denied:<b>:limited", 1), ("consent:broken", 5)):
         store.count(shop, "checkout", what, n=n)
@@ -327,12 +329,19 @@ def test_hostile_values_are_inert_in_every_field(cgi, store, evil):
     event = store.event(shop, evil, evil, name=evil + " ", state="rejected", signal=evil,
                         attempt=attempt, error=evil, warning=evil)
     store.event(shop, "d" + evil, evil, keys=("em",))
-    store.note(sender_version=evil, sender_pid=evil, queue_size=evil)
+    store.count(shop, evil, "content:unknown")
+    store.count(shop, evil, f"consent:{evil}:{evil}:{evil}")
+    store.note(sender_version=evil, sender_pid=evil, queue_size=evil, complaint="event_name " + evil,
+               complained_at=int(store.now * 1e6), catalogs=json.dumps([
+                   {"file": evil, "ids": evil, "read_at": 1, "fault": evil, "accounts": [evil],
+                    "seen": 50, "unknown": 40, "examples": [evil, 7]}]))
     for path, query in (("/", ""), (f"/deliveries/{event}", ""), ("/", "q=%3Cscript%3E%22%27"),
                         ("/", "event_name=%22%3E%3Cscript%3E&account=%27%22%3E%3Cb%3E"),
                         ("/%3Cscript%3E", "")):
         answer = cgi(path, query)
         assert_inert(answer.text)
+    assert {"names", "feed", "catalog"} <= set(
+        re.findall(r'data-trouble="(\w+)"', cgi("/").text))
     for path in ("/deliveries.json", "/coverage.json", "/status.json"):
         answer = cgi(path)
         assert answer.status == (503 if path == "/status.json" else 200)  # on hold
@@ -346,8 +355,10 @@ def assert_inert(markup):
     assert {tag for tag, _ in ours.tags} <= {
         "html", "head", "meta", "title", "link", "script", "body", "svg", "defs", "symbol", "path",
         "circle", "use", "a", "header", "div", "span", "p", "main", "section", "h1", "h2", "h3",
-        "ul", "li", "strong", "article", "dl", "dt", "dd", "meter", "table", "thead", "tbody", "tr",
-        "th", "td", "form", "label", "input", "select", "option", "button", "nav", "footer", "time",
+        "ul", "ol", "li", "strong", "article", "dl", "dt", "dd", "meter", "table", "thead", "tbody",
+        "tr",
+        "th", "td", "form", "label", "input", "select", "option", "button", "nav", "footer",
+        "time",
         "code", "b", "g", "rect", "desc", "details", "summary"}
     assert len(ours.all("script")) == 1 and ours.all("script")[0]["src"].split("?")[0].endswith(
         "/script.js")

@@ -25,6 +25,7 @@ def table(answer):
 @pytest.mark.parametrize("period, count, far", [("24h", 24, 20), ("7d", 28, 150), ("30d", 30, 650)])
 def test_each_period_has_its_bars_and_its_numbers(cgi, store, period, count, far):
     shop = store.destination()
+    store.event(shop, "w", state="queued")
     store.count(shop, "checkout", "delivered", n=1500)
     store.count(shop, "checkout", "rejected", n=30)
     store.count(shop, "page_visit", "suppressed", store.now - far * 3600, n=900)
@@ -47,21 +48,32 @@ def test_each_period_has_its_bars_and_its_numbers(cgi, store, period, count, far
 def test_the_switch_keeps_the_filter_and_the_filter_the_period(cgi, store):
     store.event(store.destination(), "x")
     page = Page(cgi("/", "period=7d&state=delivered").text)
-    links = [a["href"] for a in page.all("a") if a["href"].endswith("#course")]
+    links = [a["href"] for a in page.all("a") if "data-place" in a]
     assert len(links) == 3 and all("state=delivered" in link for link in links)
     hidden = [field for field in page.all("input") if field.get("type") == "hidden"]
     assert hidden == [{"type": "hidden", "name": "period", "value": "7d"}]
 
 
+def test_before_the_first_event_the_page_says_how_to_get_one(cgi, store):
+    text = Page(cgi("/").text).text
+    assert "To the first event" in text and "PinterestCapiTokenFile" in text
+    assert "Over time" not in text and "Match keys" not in text
+    store.event(store.destination(), "w", state="queued")
+    text = Page(cgi("/").text).text
+    assert "To the first event" not in text and "Over time" in text
+
+
 def test_an_account_is_drawn_alone_and_other_periods_are_refused(cgi, store):
-    store.count(store.destination(), "checkout", "delivered", n=5)
+    store.event(store.destination(), "w", state="queued")
+    store.count(1, "checkout", "delivered", n=5)
     store.count(store.destination("7"), "checkout", "delivered", n=8)
     assert table(cgi("/"))[0][0] == 13
     assert table(cgi("/", "account=7"))[0][0] == 8
     assert cgi("/", "period=1y").status == 400
 
 
-def test_an_empty_store_draws_an_empty_chart(cgi):
+def test_a_store_without_deliveries_draws_an_empty_chart(cgi, store):
+    store.event(store.destination(), "w", state="queued")
     answer = cgi("/")
     assert bars(answer) == [] and sum(map(sum, table(answer))) == 0
     assert 'role="img"' in answer.text and "course-desc" in answer.text

@@ -128,6 +128,7 @@ def test_a_simple_monitor_sees_a_503_while_delivery_is_broken(cgi, store):
 
 def test_time_to_delivery_is_told_by_quantiles_of_the_day(cgi, store):
     shop = store.destination()
+    store.event(shop, "w", state="queued")
     store.count(shop, "checkout", "latency:5", n=60)
     store.count(shop, "page_visit", "latency:60", n=36)
     store.count(shop, "page_visit", "latency:21600", n=4)
@@ -140,6 +141,7 @@ def test_time_to_delivery_is_told_by_quantiles_of_the_day(cgi, store):
 
 def test_the_score_says_what_would_raise_it_and_how_it_changed(cgi, store):
     shop = store.destination()
+    store.event(shop, "w", state="queued")
     week = store.now - 8 * 86400
     for when, mails in ((store.now, 20), (week, 60)):
         store.count(shop, "checkout", "delivered", when, 100)
