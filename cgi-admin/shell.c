@@ -7,28 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "metrics.h"
-#include "model.h"
 #include "report.h"
-#include "report_troubles.h"
+#include "shell_int.h"
 #include "utf8.h"
 
 #define DEFAULT_STORE "sqlite3 /var/lib/pinterest-capi/store.db"
 #define TAIL_LINES    20
-
-enum { END_WELL = 0, END_LOOK = 1, END_BROKEN = 2, END_USAGE = 64, END_NO_STORE = 66 };
-
-typedef struct {
-    capi_store_t *store;
-    const char *driver;
-    const char *params;
-    apr_time_t now;
-    apr_pool_t *pool;
-    json_t *status; /* of capi_report_status */
-} shell_t;
 
 bool shell_is_asked(void)
 {
@@ -42,8 +29,7 @@ static bool is_inert(uint32_t c)
            !(c >= 0x2060 && c <= 0x206f);
 }
 
-/* A stranger's words may not steer the terminal. */
-static void put(const char *text)
+void shell_put(const char *text)
 {
     while (text && *text != '\0') {
         uint32_t c;
@@ -59,14 +45,14 @@ static void put(const char *text)
     }
 }
 
-static void put_line(const char *before, const char *text)
+void shell_put_line(const char *before, const char *text)
 {
     fputs(before, stdout);
-    put(text);
+    shell_put(text);
     putchar('\n');
 }
 
-static const char *moment(json_int_t seconds, apr_pool_t *p)
+const char *shell_moment(json_int_t seconds, apr_pool_t *p)
 {
     time_t when = (time_t)seconds;
     struct tm utc;
@@ -78,14 +64,14 @@ static const char *moment(json_int_t seconds, apr_pool_t *p)
     return apr_pstrdup(p, text);
 }
 
-static const json_t *root_of(const shell_t *shell)
+const json_t *shell_status(const shell_t *shell)
 {
     return json_object_get(shell->status, "status");
 }
 
-static int end_of(const shell_t *shell)
+int shell_end(const shell_t *shell)
 {
-    return model_is(root_of(shell), "broken") ? END_BROKEN : END_WELL;
+    return model_is(shell_status(shell), "broken") ? END_BROKEN : END_WELL;
 }
 
 /* --- status --- */
@@ -107,31 +93,31 @@ static void put_counts(const char *title, const json_t *counts)
 
 static int run_status(shell_t *shell)
 {
-    const json_t *root = root_of(shell);
+    const json_t *root = shell_status(shell);
     const json_t *verdict = json_object_get(root, "verdict");
     const json_t *sender = json_object_get(root, "sender");
     const json_t *accounts = json_object_get(root, "accounts");
     apr_size_t i;
 
-    put_line("", model_text(verdict, "sentence"));
+    shell_put_line("", model_text(verdict, "sentence"));
     if (model_has(verdict, "advice")) {
-        put_line("", model_text(verdict, "advice"));
+        shell_put_line("", model_text(verdict, "advice"));
     }
     printf("%-12s %s, process %ld, since %s\n", "sender",
            model_is(sender, "alive") ? "running" : "not running", (long)model_number(sender, "pid"),
-           moment(model_number(sender, "started"), shell->pool));
+           shell_moment(model_number(sender, "started"), shell->pool));
     for (i = 0; i < json_array_size(accounts); i++) {
         const json_t *account = json_array_get(accounts, i);
         printf("%-12s ", "account");
-        put(model_text(account, "account"));
+        shell_put(model_text(account, "account"));
         printf(", %s, %s, %" APR_INT64_T_FMT " waiting\n",
                model_is(account, "test") ? "test" : "live", model_text(account, "state"),
                (apr_int64_t)model_number(account, "waiting"));
     }
     put_counts("waiting", json_object_get(root, "waiting"));
-    printf("%-12s %s\n", "oldest", moment(model_number(root, "oldest_waiting"), shell->pool));
+    printf("%-12s %s\n", "oldest", shell_moment(model_number(root, "oldest_waiting"), shell->pool));
     put_counts("24 hours", json_object_get(root, "last_24h"));
-    return end_of(shell);
+    return shell_end(shell);
 }
 
 /* --- tail --- */
@@ -149,111 +135,15 @@ static int run_tail(shell_t *shell)
     list = json_object_get(model, "deliveries");
     for (i = json_array_size(list); i > 0; i--) {
         const json_t *delivery = json_array_get(list, i - 1);
-        printf("%s  %-11s  ", moment(model_number(delivery, "received_at"), shell->pool),
+        printf("%s  %-11s  ", shell_moment(model_number(delivery, "received_at"), shell->pool),
                model_text(delivery, "state"));
-        put(model_text(delivery, "sent_as"));
-        put_line("  ", model_text(delivery, "event_id"));
+        shell_put(model_text(delivery, "sent_as"));
+        shell_put_line("  ", model_text(delivery, "event_id"));
         if (model_has(delivery, "error")) {
-            put_line("                      ", model_text(delivery, "error"));
+            shell_put_line("                      ", model_text(delivery, "error"));
         }
     }
     return END_WELL;
-}
-
-/* --- check --- */
-
-static void put_result(const char *mark, const char *title, const char *mend)
-{
-    printf("%-5s ", mark);
-    put_line("", title);
-    if (mend) {
-        put_line("      ", mend);
-    }
-}
-
-/* The file holds what visitors did: nobody but the sender's user may open it. */
-static bool is_private(const shell_t *shell)
-{
-    struct stat file;
-
-    if (strcmp(shell->driver, "sqlite3") != 0 || stat(shell->params, &file) != 0) {
-        return true;
-    }
-    return (file.st_mode & (S_IRWXO | S_IWGRP)) == 0;
-}
-
-static int check_facts(const shell_t *shell)
-{
-    const json_t *root = root_of(shell);
-    const json_t *accounts = json_object_get(root, "accounts");
-    const json_t *sender = json_object_get(root, "sender");
-    const json_t *consent = json_object_get(root, "consent");
-    int end = END_WELL;
-    apr_size_t i;
-
-    put_result("ok", "The store can be read", NULL);
-    if (!is_private(shell)) {
-        put_result("LOOK", "The store can be opened by other users",
-                   "chmod 600 the file and 700 its directory, owned by the sender's user.");
-        end = END_LOOK;
-    }
-    if (model_is(sender, "alive")) {
-        put_result("ok", "The sender runs", NULL);
-    }
-    if (json_array_size(accounts) == 0) {
-        put_result("LOOK", "No event has come for any account",
-                   "PinterestCapi On and a rule such as PinterestCapiEvent page_visit make one of "
-                   "every page: open one in a browser.");
-        end = END_LOOK;
-    }
-    for (i = 0; i < json_array_size(accounts); i++) {
-        const json_t *account = json_array_get(accounts, i);
-        if (model_is(account, "test")) {
-            put_result("note",
-                       apr_psprintf(shell->pool, "Account %s is in test mode: nothing counts",
-                                    model_text(account, "account")),
-                       "PinterestCapiTest Off, then apachectl graceful, when you are done.");
-        }
-    }
-    if (json_array_size(consent) > 0) {
-        put_result("ok",
-                   apr_psprintf(shell->pool, "Consent was decided, mostly by: %s",
-                                model_text(json_array_get(consent, 0), "signal")),
-                   NULL);
-    }
-    if (model_has(root, "oldest_waiting")) {
-        put_result("note",
-                   apr_pstrcat(shell->pool, "The oldest waiting event is of ",
-                               moment(model_number(root, "oldest_waiting"), shell->pool), NULL),
-                   NULL);
-    }
-    return end;
-}
-
-static int run_check(shell_t *shell)
-{
-    json_t *model;
-    const json_t *list;
-    int end = check_facts(shell);
-    apr_size_t i;
-
-    if (capi_report_troubles(&model, shell->store, shell->status, shell->now, shell->pool)) {
-        return END_NO_STORE;
-    }
-    list = json_object_get(model, "troubles");
-    for (i = 0; i < json_array_size(list); i++) {
-        const json_t *trouble = json_array_get(list, i);
-        bool is_broken = strcmp(model_text(trouble, "severity"), "broken") == 0;
-
-        put_result(is_broken ? "FAIL" : "LOOK", model_text(trouble, "title"),
-                   model_text(trouble, "cause"));
-        put_line("      ", model_text(trouble, "mend"));
-        end = is_broken ? END_BROKEN : end == END_BROKEN ? end : END_LOOK;
-    }
-    if (end == END_WELL) {
-        put_result("ok", "No trouble is to be seen", NULL);
-    }
-    return end == END_BROKEN || end_of(shell) == END_WELL ? end : END_BROKEN;
 }
 
 /* --- metrics --- */
@@ -273,7 +163,7 @@ static const struct {
     const char *name;
     int (*run)(shell_t *shell);
 } commands[] = {
-    {"status", run_status}, {"tail", run_tail}, {"check", run_check}, {"metrics", run_metrics}};
+    {"status", run_status}, {"tail", run_tail}, {"check", shell_check}, {"metrics", run_metrics}};
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void find_store(shell_t *shell, const char *named)
@@ -303,28 +193,65 @@ static int run_command(shell_t *shell, int (*run)(shell_t *shell))
         end = run(shell);
     }
     if (end == END_NO_STORE) {
-        fprintf(stderr, "The store could not be read: %s\n", capi_store_error(shell->store));
+        fprintf(stderr, "The store could not be read: %s\n",
+                shell->store ? capi_store_error(shell->store) : "it is gone");
     }
-    capi_store_close(shell->store);
+    if (shell->store) {
+        capi_store_close(shell->store);
+    }
     return end;
+}
+
+/* What stands behind the command; false where it is not understood. */
+static bool read_arguments(shell_t *shell, int argc, const char *const argv[])
+{
+    const char *store = NULL;
+    int i;
+
+    for (i = 2; i < argc; i++) {
+        bool has_value = i + 1 < argc;
+
+        if (strcmp(argv[i], "--account") == 0 && has_value) {
+            shell->account = argv[++i];
+        }
+        else if (strcmp(argv[i], "--delivery") == 0 && has_value) {
+            shell->delivery = apr_atoi64(argv[++i]);
+        }
+        else if (!store && *argv[i] != '-') {
+            store = argv[i];
+        }
+        else {
+            return false;
+        }
+    }
+    find_store(shell, store);
+    return true;
 }
 
 int shell_run(int argc, const char *const argv[], apr_pool_t *p)
 {
     shell_t shell = {.now = apr_time_now(), .pool = p};
+    const char *command = argc > 1 ? argv[1] : "";
+    int (*run)(shell_t *) = capi_ask_kind(&shell.kind, command) ? shell_act : NULL;
     apr_size_t i;
 
-    for (i = 0; argc > 1 && argc < 4 && i < COMMANDS; i++) {
-        if (strcmp(argv[1], commands[i].name) == 0) {
-            find_store(&shell, argc > 2 ? argv[2] : NULL);
-            return run_command(&shell, commands[i].run);
+    for (i = 0; i < COMMANDS; i++) {
+        if (strcmp(command, commands[i].name) == 0) {
+            run = commands[i].run;
         }
+    }
+    if (run && read_arguments(&shell, argc, argv)) {
+        return run_command(&shell, run);
     }
     fputs(
         "Usage: pinterest-capi.cgi status|tail|check|metrics [STORE]\n"
+        "       pinterest-capi.cgi test|try|pause|resume|retry [--account ID] [STORE]\n"
+        "       pinterest-capi.cgi retry --delivery ID [STORE]\n"
+        "       pinterest-capi.cgi forget [STORE] (reads an e-mail address or phone number)\n"
         "STORE is what PinterestCapiStore says, or the path of the file; left out, it is\n"
         "/var/lib/pinterest-capi/store.db. status and check end with 0 where all is well, 1 where\n"
-        "there is something to look at, 2 where nothing goes out.\n",
+        "there is something to look at, 2 where nothing goes out; the actions with 0 where they\n"
+        "came off, 2 where not, 1 where the sender has not answered. Run those as its user.\n",
         stderr);
     return END_USAGE;
 }

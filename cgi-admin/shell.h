@@ -1,7 +1,7 @@
 #ifndef CAPI_CGI_SHELL_H
 #define CAPI_CGI_SHELL_H
 
-/* The same for people without a browser: `pinterest-capi.cgi status|tail|check|metrics [STORE]`. */
+/* The same for people without a browser: what the page shows, and what it lets one do. */
 
 #include "capi.h"
 

@@ -113,7 +113,7 @@ def httpd(make_httpd, api):
     httpd.write("visit/index.html", "<!doctype html><title>Visit</title>")
     httpd.expect(r"PCAPI20[34]: admin page: ")
     httpd.start()
-    wait_for(lambda: httpd.sql("SELECT 1 FROM destinations"), "the sender's store")
+    wait_for(lambda: httpd.sql("SELECT 1 FROM notes WHERE name = 'sender_pid'"), "the sender")
     return httpd
 
 
@@ -258,3 +258,39 @@ def test_with_the_sample_configuration_nobody_but_the_local_machine_sees_the_pag
     local = httpd.post("/pinterest-capi/actions", b"action=pause", {"Sec-Fetch-Site": "same-origin"},
                        address=None)
     assert local.status == 403  # the sample says On, not Write
+
+
+def shell(httpd, *words, **options):
+    done = subprocess.run([f"{BUILD}/pinterest-capi.cgi", *words, f"{httpd.state}/store.db"],
+                          capture_output=True, text=True, timeout=60, env={}, **options)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_check_tries_the_way_to_pinterest(shop, api):
+    user = {"user": shop.httpd.USER, "group": shop.httpd.USER, "extra_groups": []}
+    code, out = shell(shop.httpd, "check", **user)
+    assert code == 0, out
+    for line in ("ok    httpd has accepted its directives, and the sender runs with them since 20",
+                 f"ok    Account {ACCOUNT}: Pinterest took the test event: status 200",
+                 "ok    Nobody else can open the store", "ok    No trouble is to be seen"):
+        assert line in out
+    api.behave({"status": 401, "times": None})
+    code, out = shell(shop.httpd, "check", **user)
+    assert code == 2 and f"FAIL  Account {ACCOUNT}: a test event did not come through" in out
+    assert "put a valid conversion access token into" in out
+
+
+def test_the_shell_does_what_the_page_does(shop, api):
+    """As root, too: what it leaves in the state directory stays the sender's."""
+    assert shell(shop.httpd, "pause") == (
+        0, "Nothing goes out until somebody resumes it; events are kept.\n")
+    shop.say("a", em=[HASH])
+    wait_for(lambda: shop.states(), "the event")
+    assert shell(shop.httpd, "forget", input=f"{PERSON}\n") == (0, "0 contexts and 1 event erased.\n")
+    assert shell(shop.httpd, "resume")[0] == 0
+    shop.say("b")
+    shop.wait_states(10, "b")
+    assert {path.owner() for path in shop.httpd.state.iterdir()} == {shop.httpd.USER}
+    stranger = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+    code, out = shell(shop.httpd, "pause", **stranger)
+    assert code == 66 and shop.httpd.sql("SELECT COUNT(*) AS n FROM asks")[0]["n"] == 3
