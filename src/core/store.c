@@ -327,6 +327,7 @@ static apr_status_t open_once(capi_store_t *store, const char **message, const c
     }
     if (store->path) {
         rv = set_pragmas(store, mode);
+        capi_db_note_file(store);
         if (rv == APR_SUCCESS && mode == OPEN_TO_WRITE) {
             rv = check_file(store);
         }
@@ -467,11 +468,6 @@ apr_status_t capi_store_open_to_ask(capi_store_t **opened, const char **message,
 void capi_store_close(capi_store_t *store)
 {
     apr_pool_destroy(store->pool);
-}
-
-bool capi_store_is_damaged(const capi_store_t *store)
-{
-    return store->is_damaged;
 }
 
 const char *capi_store_error(const capi_store_t *store)

@@ -24,9 +24,10 @@ apr_status_t capi_store_open_to_ask(capi_store_t **store, const char **message, 
 /* The last error in the engine's words, for the log. */
 const char *capi_store_error(const capi_store_t *store);
 
-/* True where the file turned out to be damaged while it was in use: only closing and opening it
- * again helps, which sets it aside. */
-bool capi_store_is_damaged(const capi_store_t *store);
+/* True where an SQLite file turned out to be damaged, removed, replaced or cut while it was in use:
+ * only closing and opening again helps, which sets a damaged one aside. What was committed since is
+ * nowhere, and commit says so. */
+bool capi_store_is_damaged(capi_store_t *store);
 
 /* One transaction around a batch of what follows. A failed call poisons it: commit then rolls back
  * and returns the error. Counters that changed are written by commit. After a rollback all is as it

@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *const sql_text[CAPI_SQL_COUNT] = {
     [CAPI_SQL_META_GET] = SQL_META_GET,
@@ -117,6 +118,46 @@ apr_status_t capi_db_fail(capi_store_t *store, const char *error)
         store->is_broken = true;
     }
     return APR_EGENERAL;
+}
+
+/* True where the name still leads to the file that is written to, and nobody cut it. SQLite itself
+ * goes on without a word, so this is asked after each commit, before anybody relies on it. It never
+ * gets shorter by our doing. */
+static bool is_file_in_place(capi_store_t *store)
+{
+    struct stat st;
+    bool is_same;
+
+    if (!store->path || store->read_only) {
+        return true;
+    }
+    is_same = stat(store->path, &st) == 0 && st.st_dev == store->device &&
+              st.st_ino == store->inode && st.st_size >= store->len;
+    if (is_same) {
+        store->len = st.st_size;
+    }
+    return is_same;
+}
+
+void capi_db_note_file(capi_store_t *store)
+{
+    struct stat st;
+
+    if (store->path && stat(store->path, &st) == 0) {
+        store->device = st.st_dev;
+        store->inode = st.st_ino;
+        store->len = st.st_size;
+    }
+}
+
+bool capi_store_is_damaged(capi_store_t *store)
+{
+    if (!store->is_damaged && !is_file_in_place(store)) {
+        /* No mark: the next open looks at what is there by then. */
+        store->is_damaged = true;
+        capi_db_fail(store, "somebody removed, replaced or cut the file while it was in use");
+    }
+    return store->is_damaged;
 }
 
 /* The driver's numbers say little (SQLite's are all 1), its words say it. */
@@ -293,5 +334,5 @@ apr_status_t capi_db_end(capi_store_t *store, bool is_wanted)
         /* A COMMIT that failed for want of room or a lock may have left the transaction open. */
         apr_dbd_query(store->driver, store->handle, &ignored, "ROLLBACK");
     }
-    return rv;
+    return is_commit && rv == APR_SUCCESS && capi_store_is_damaged(store) ? APR_EGENERAL : rv;
 }

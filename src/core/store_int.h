@@ -7,6 +7,8 @@
 #include <apr_dbd.h>
 #include <apr_hash.h>
 
+#include <sys/types.h>
+
 #include "denied.h"
 #include "store.h"
 
@@ -145,6 +147,9 @@ apr_status_t capi_db_end(capi_store_t *store, bool is_wanted);
 
 /* True for the engine's words for a damaged file. */
 bool capi_db_is_damage(const char *error);
+
+/* Notes which file it is that was opened for writing. */
+void capi_db_note_file(capi_store_t *store);
 
 /* Says what went wrong, and poisons an open transaction. Damage is noted beside the file, so that
  * the next open sets it aside. */
@@ -333,6 +338,9 @@ struct capi_store_t {
     bool is_damaged; /* the file is: nothing but the next open can help */
     bool read_only;
     const char *path; /* of an SQLite file, else NULL */
+    dev_t device;     /* which file the writer opened, and how long it has been seen */
+    ino_t inode;
+    off_t len;
     char error[512];
     capi_statement_t statements[CAPI_SQL_COUNT];
 

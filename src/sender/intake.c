@@ -5,6 +5,8 @@
 
 #include <apr_strings.h>
 
+#include <string.h>
+
 #define RECORDS_MAX 1000
 
 /* A busy shop's records come one by one; so many of them share a transaction, and with it a flush of
@@ -15,6 +17,8 @@
 
 /* How often the store may refuse a record that stands first, while it takes other writes. */
 #define REFUSALS_MAX 5
+
+#define PROBE_LEN ((apr_size_t)256 * 1024)
 
 static bool is_empty(const capi_inlet_t *inlet)
 {
@@ -69,25 +73,32 @@ static apr_status_t take_record(capi_sender_t *sender, capi_inlet_t *inlet, uint
     return rv == APR_EOF ? APR_EGENERAL : rv;
 }
 
-/* True where the store takes a write of no consequence: then it is the record that it refuses. */
-static bool is_store_working(capi_sender_t *sender)
+/* True where the store takes a write of no consequence: then it is the record that it refuses. It is
+ * larger than what any record makes, for a full disk often has room for one page. */
+static bool is_store_working(capi_sender_t *sender, apr_pool_t *p)
 {
+    char *large = apr_palloc(p, PROBE_LEN + 1);
+
+    memset(large, '0', PROBE_LEN);
+    large[PROBE_LEN] = '\0';
     if (capi_store_begin(sender->store) != APR_SUCCESS) {
         return false;
     }
-    if (capi_store_note(sender->store, "last_refusal",
-                        apr_psprintf(sender->pool, "%" APR_TIME_T_FMT, capi_now())) !=
-        APR_SUCCESS) {
+    if (capi_store_note(sender->store, "last_refusal", large) != APR_SUCCESS) {
         capi_store_rollback(sender->store);
         return false;
     }
-    return capi_store_commit(sender->store) == APR_SUCCESS;
+    if (capi_store_commit(sender->store) != APR_SUCCESS) {
+        return false;
+    }
+    large = apr_psprintf(p, "%" APR_TIME_T_FMT, capi_now());
+    return capi_store_note(sender->store, "last_refusal", large) == APR_SUCCESS;
 }
 
 /* The store refused record number `taken` of the batch. Next time the ones before it go alone; one
  * that stands first and is refused again and again, by a store that works, must not stop all others
  * for ever. */
-static void step_back(capi_sender_t *sender, capi_inlet_t *inlet, int taken)
+static void step_back(capi_sender_t *sender, capi_inlet_t *inlet, int taken, apr_pool_t *p)
 {
     uint64_t cursor = 0;
     const void *bytes;
@@ -98,7 +109,11 @@ static void step_back(capi_sender_t *sender, capi_inlet_t *inlet, int taken)
         return;
     }
     inlet->limit = 1;
-    if (++inlet->refusals < REFUSALS_MAX || !is_store_working(sender)) {
+    if (++inlet->refusals < REFUSALS_MAX) {
+        return;
+    }
+    if (!is_store_working(sender, p)) {
+        capi_log(CAPI_LOG_DEBUG, "PCAPI124: the store takes nothing else either: the record waits");
         return;
     }
     capi_log(CAPI_LOG_ERR,
@@ -173,7 +188,7 @@ static bool drain_inlet(capi_sender_t *sender, capi_inlet_t *inlet)
     else {
         capi_store_failed(sender, "take in what was captured");
         capi_store_rollback(sender->store);
-        step_back(sender, inlet, taken);
+        step_back(sender, inlet, taken, record_pool);
     }
     apr_pool_destroy(record_pool);
     return rv == APR_SUCCESS;

@@ -8,18 +8,35 @@
 #include <unistd.h>
 
 #define STORE_PAUSE     apr_time_from_sec(1)
-#define STORE_PAUSE_MAX apr_time_from_sec(30)
+#define STORE_PAUSE_MAX apr_time_from_sec(4)
 
 /* Without its parent nobody waits for the sender, but a new httpd may want the lock. */
 #define ORPHAN_SEC 5
 
 enum { WAIT_SIGNAL, WAIT_QUEUE, WAIT_ASKS, WAIT_PARENT, WAIT_COUNT };
 
+static void lose_store(capi_sender_t *sender)
+{
+    if (sender->phase != CAPI_STORE_LOST) {
+        sender->phase = CAPI_STORE_LOST;
+        sender->store_retry_at = CAPI_NEVER;
+        capi_log(
+            CAPI_LOG_ERR,
+            "PCAPI116: the store is lost: %s. This sender ends; the next one sets a damaged file "
+            "aside, opens what is there or begins a new one. Events in the queue are kept",
+            capi_store_error(sender->store));
+    }
+}
+
 void capi_store_failed(capi_sender_t *sender, const char *doing)
 {
     int shift = sender->store_failures < 5 ? sender->store_failures : 5;
     apr_interval_time_t pause = STORE_PAUSE << shift;
 
+    if (capi_store_is_damaged(sender->store)) {
+        lose_store(sender);
+        return;
+    }
     if (sender->store_failures++ == 0) {
         capi_log(CAPI_LOG_ERR,
                  "PCAPI110: the store could not %s: %s. Events wait in the queue and in the store; "
@@ -58,7 +75,7 @@ static void take_signals(capi_sender_t *sender)
         if (sender->phase == CAPI_RUN) {
             begin_drain(sender, CAPI_DRAIN, sender->config->drain_sec, "asked to end");
         }
-        else {
+        else if (sender->phase != CAPI_STORE_LOST) {
             sender->phase = CAPI_END_FAST;
         }
     }
@@ -85,6 +102,7 @@ static bool is_over(const capi_sender_t *sender)
         return capi_ticks() >= sender->drain_until ||
                (capi_dispatch_is_idle(sender) && capi_intake_is_empty(sender));
     case CAPI_END_FAST:
+    case CAPI_STORE_LOST:
         return true;
     }
     return true;
@@ -150,7 +168,7 @@ static void report_end(const capi_sender_t *sender)
     capi_log(CAPI_LOG_NOTICE, "PCAPI101: sender stopped%s", rest);
 }
 
-void capi_loop_run(capi_sender_t *sender)
+bool capi_loop_run(capi_sender_t *sender)
 {
     for (;;) {
         apr_time_t next = do_work(sender);
@@ -160,7 +178,11 @@ void capi_loop_run(capi_sender_t *sender)
         }
         wait_for_work(sender, next);
     }
+    if (sender->phase == CAPI_STORE_LOST) {
+        return false;
+    }
     capi_dispatch_abandon(sender);
     capi_housekeeping_end(sender);
     report_end(sender);
+    return true;
 }

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,9 @@
 
 /* What the pools may keep for reuse: about one batch. */
 #define POOL_KEEP (1024 * 1024)
+
+/* Between two tries to open the store. */
+#define STORE_PAUSE_MS 2000
 
 /* Requests a second with ?test=true, evenly spaced. Pinterest's limit is 10 as they arrive there: one
  * is left for what the network bunches up. */
@@ -125,21 +129,58 @@ static bool open_queues(capi_sender_t *sender)
     return true;
 }
 
-static bool open_store(capi_sender_t *sender)
+/* -1 where the kernel has no pidfd. */
+static int parent_fd(void)
+{
+    return fcntl(CAPI_FD_PARENT, F_GETFD) >= 0 ? CAPI_FD_PARENT : -1;
+}
+
+/* False where the sender is to end instead of trying again. */
+static bool may_try_again(const capi_sender_t *sender)
+{
+    struct pollfd fds[2] = {{sender->signal_fd, POLLIN, 0}, {parent_fd(), POLLIN, 0}};
+
+    return poll(fds, 2, STORE_PAUSE_MS) == 0;
+}
+
+/* One try. The pool is the store's. */
+static apr_status_t try_store(capi_sender_t *sender, apr_pool_t *pool)
 {
     const char *message = NULL;
     apr_status_t rv = capi_store_open(&sender->store, &message, sender->config->store_driver,
-                                      sender->config->store_params, false, sender->pool);
+                                      sender->config->store_params, false, pool);
 
-    if (rv != APR_SUCCESS) {
-        capi_log(CAPI_LOG_ERR, "PCAPI112: the store cannot be opened: %s. Events wait in the queue",
-                 message ? message : "no reason given");
-        return false;
-    }
-    if (message) {
+    if (rv == APR_SUCCESS && message) {
         capi_log(CAPI_LOG_ERR, "PCAPI113: %s", message);
     }
-    return true;
+    if (rv != APR_SUCCESS && sender->store_failures++ == 0) {
+        capi_log(CAPI_LOG_ERR,
+                 "PCAPI112: the store cannot be opened: %s. Events wait in the queue; trying again "
+                 "until it works",
+                 message ? message : "no reason given");
+    }
+    return rv;
+}
+
+/* Waits here for room on the disk or for whoever holds the file: another start would fare no better.
+ * Only a store of another version needs a person. */
+static bool open_store(capi_sender_t *sender)
+{
+    apr_pool_t *pool;
+    apr_status_t rv;
+
+    for (;;) {
+        apr_pool_create(&pool, sender->pool);
+        rv = try_store(sender, pool);
+        if (rv == APR_SUCCESS) {
+            capi_store_recovered(sender);
+            return true;
+        }
+        apr_pool_destroy(pool);
+        if (rv == APR_EMISMATCH || !may_try_again(sender)) {
+            return false;
+        }
+    }
 }
 
 static bool open_slots(capi_sender_t *sender)
@@ -214,9 +255,9 @@ static void release(capi_sender_t *sender)
 
 static int run(capi_sender_t *sender)
 {
-    int parent_fd = fcntl(CAPI_FD_PARENT, F_GETFD) >= 0 ? CAPI_FD_PARENT : -1;
     capi_lock_t lock =
-        capi_lock_wait(sender->config->state_dir, sender->signal_fd, parent_fd, sender->pool);
+        capi_lock_wait(sender->config->state_dir, sender->signal_fd, parent_fd(), sender->pool);
+    bool has_ended_well;
 
     if (lock != CAPI_LOCK_HELD) {
         /* The thread that waits for the lock still uses the pool: it ends with the process. */
@@ -226,9 +267,9 @@ static int run(capi_sender_t *sender)
         return EXIT_FAILURE;
     }
     capi_log(CAPI_LOG_NOTICE, "PCAPI100: sender " CAPI_VERSION " started");
-    capi_loop_run(sender);
+    has_ended_well = capi_loop_run(sender);
     release(sender);
-    return EXIT_SUCCESS;
+    return has_ended_well ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, const char *const argv[])

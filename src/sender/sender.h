@@ -265,9 +265,10 @@ const char *capi_catalogs_note(const capi_sender_t *sender, apr_pool_t *p);
 
 typedef enum {
     CAPI_RUN,
-    CAPI_DRAIN,   /* SIGTERM: finish requests, empty the queue, end */
-    CAPI_ORPHAN,  /* httpd's parent is gone: the same, in less time */
-    CAPI_END_FAST /* a second SIGTERM */
+    CAPI_DRAIN,     /* SIGTERM: finish requests, empty the queue, end */
+    CAPI_ORPHAN,    /* httpd's parent is gone: the same, in less time */
+    CAPI_END_FAST,  /* a second SIGTERM */
+    CAPI_STORE_LOST /* only another sender can open what is there now, or begin anew */
 } capi_phase_t;
 
 struct capi_sender_t {
@@ -305,11 +306,12 @@ struct capi_sender_t {
     apr_time_t checkpoint_at, retain_at, notes_at;
 };
 
-/* Runs until told to end. */
-void capi_loop_run(capi_sender_t *sender);
+/* Runs until told to end. False where the store's file was lost. */
+bool capi_loop_run(capi_sender_t *sender);
 
 /* After a transaction failed: everything that writes pauses, with a growing pause. Logs the first
- * failure and, through capi_store_recovered, the end of it. */
+ * failure and, through capi_store_recovered, the end of it. Ends the sender where the store's file
+ * is damaged or gone. */
 void capi_store_failed(capi_sender_t *sender, const char *doing);
 void capi_store_recovered(capi_sender_t *sender);
 

@@ -1,12 +1,15 @@
 """A shop under load that faults are injected into: httpd, PHP, an API that takes everything, numbered
 events from all sources, and the ledgers that are compared at the end."""
 
+import itertools
 import os
 import pathlib
+import pwd
 import random
 import re
 import signal
 import struct
+import subprocess
 import time
 
 from ledger import Ledger
@@ -53,7 +56,12 @@ def appearance(httpd):
 
 
 class Shop:
-    def __init__(self, folder, mpm="event", php="fpm", conf="", size=1, pause=0.005, **options):
+    """`disk` is the size of a file system of its own for the state directory, such as 8m."""
+
+    plain = {}
+
+    def __init__(self, folder, mpm="event", php="fpm", conf="", size=1, pause=0.005, disk=None,
+                 **options):
         self.ledger, self.sink = Ledger(), Sink(folder)
         self.sink.answer = self.take
         self.httpd = Httpd(mpm=mpm, php=php, api=self.sink, conf=CONF + conf, **options)
@@ -61,7 +69,13 @@ class Shop:
         self.httpd.write("plain.php", "<?php echo str_repeat('nothing to see ', 1000);")
         os.utime(self.httpd.docs / "index.html", (1e9, 1e9))  # Last-Modified and ETag say it
         self.httpd.expect(*NOISE)
-        self.sources, self.killed_senders = [], []
+        self.sources, self.killed_senders, self.mounted = [], [], []
+        self.names = itertools.count()  # no two sources say the same numbers
+        if disk:
+            owner = pwd.getpwnam(self.httpd.USER)
+            self.httpd.state.mkdir()
+            self.mount("-t", "tmpfs", "-o", f"size={disk},mode=700,uid={owner.pw_uid},"
+                       f"gid={owner.pw_gid}", "tmpfs", self.httpd.state)
         self.size, self.pause = size, pause
         self.delay = 0  # of the API's answer
 
@@ -71,6 +85,13 @@ class Shop:
         self.ledger.arrive(request.events)
         request.events = []  # a long round would keep them all
         return answer
+
+    def mount(self, *arguments):
+        subprocess.run(["mount", *map(str, arguments)], check=True)
+        self.mounted.append(arguments[-1])
+
+    def unmount(self):
+        subprocess.run(["umount", "-l", str(self.mounted.pop())], check=True)
 
     # --- load ---
 
@@ -88,7 +109,7 @@ class Shop:
         for kind in kinds:
             for n in range(each):
                 size = self.size if kind in (Backend, Browsers) else 1
-                name = f"{n}.{len(self.sources)}"
+                name = f"{n}.{next(self.names)}"
                 self.sources.append(kind(self.httpd, self.ledger, name, self.pause, size))
                 self.sources[-1].start()
 
@@ -98,11 +119,15 @@ class Shop:
         wait_for(lambda: self.ledger.count_said(source) >= target,
                  f"{more} more accepted events of {source or 'anybody'}", timeout)
 
-    def settle(self, timeout=60):
-        """Ends the load and waits until all that was accepted is where it belongs."""
+    def stop_load(self):
         for source in self.sources:
             source.stop()
+        self.sources = []
+
+    def settle(self, timeout=60, is_store_whole=True):
+        """Ends the load and waits until all that was accepted is where it belongs."""
         self.count_dropped()
+        self.stop_load()
         try:
             wait_for(lambda: not self.ledger.awaited(), "every accepted event at the API", timeout)
             wait_for(lambda: not self.httpd.sql("SELECT 1 FROM outbox LIMIT 1"),
@@ -111,7 +136,7 @@ class Shop:
             print(error)
         verdict = self.ledger.verdict(self.httpd.sql)
         print(verdict, flush=True)
-        return verdict.check()
+        return verdict.check(is_store_whole)
 
     def close(self):
         for source in self.sources:
@@ -120,23 +145,31 @@ class Shop:
             self.httpd.stop()
             unexpected = self.httpd.unexpected_lines()
         finally:
+            while self.mounted:
+                self.unmount()
             self.httpd.close()
             self.sink.close()
         assert not unexpected, "unexpected lines in error_log:\n" + "\n".join(unexpected[:20])
 
     def look_without_module(self):
-        """Before open(): what assert_unharmed compares with."""
-        conf, self.httpd.conf, self.httpd.module = self.httpd.conf, "", False
-        self.httpd.start()
-        self.plain = appearance(self.httpd)
-        self.httpd.stop()
-        self.httpd.conf, self.httpd.module = conf, True
+        """Before open(): what assert_unharmed compares with. Once for each way to run PHP."""
+        way = self.httpd.mpm, self.httpd.php
+        if way not in self.plain:
+            conf, self.httpd.conf, self.httpd.module = self.httpd.conf, "", False
+            self.httpd.start()
+            self.plain[way] = appearance(self.httpd)
+            self.httpd.stop()
+            self.httpd.conf, self.httpd.module = conf, True
         return self
 
     def assert_unharmed(self, times=20):
         """Pages are, to the byte, what they are without the module."""
         for _ in range(times):
-            assert appearance(self.httpd) == self.plain
+            assert appearance(self.httpd) == self.plain[self.httpd.mpm, self.httpd.php]
+
+    def begin_new_ledger(self):
+        """What was settled so far is over; the store may go."""
+        self.ledger = Ledger()
 
     # --- faults ---
 

@@ -64,8 +64,9 @@ def test_two_generations_at_once_and_either_killed(make_shop):
     for victim in (0, 1):
         (old,) = wait_for(lambda: len(shop.httpd.senders()) == 1 and shop.httpd.senders(),
                           "one sender")
-        shop.delay = 3
-        shop.wait_said(20)
+        shop.delay, before = 3, len(shop.sink.requests)
+        wait_for(lambda: len(shop.sink.requests) > before and shop.sink.in_flight,
+                 "a request that is long in flight")
         os.kill(shop.httpd.pid, signal.SIGUSR1)
         both = wait_for(lambda: len(shop.httpd.senders()) == 2 and shop.httpd.senders(),
                         "two senders")

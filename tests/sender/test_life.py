@@ -1,12 +1,14 @@
 """Start, hand-over and end of the sender; secrets; records that are broken; old queues."""
 
 import collections
+import contextlib
 import os
 import pathlib
 import pwd
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -298,7 +300,6 @@ def test_killed_sender_loses_nothing_and_repeats_only_what_was_open(site, sink):
 
 
 def test_store_that_is_locked_loses_nothing(site, sink):
-    import sqlite3
     feed, _ = site.start()
     feed.push(1, "a")
     site.wait_settled(1)
@@ -312,6 +313,29 @@ def test_store_that_is_locked_loses_nothing(site, sink):
     site.wait_settled(101, 60)
     assert len([line for line in site.errors() if "PCAPI110" in line]) == 1
     site.wait_log("PCAPI111")
+
+
+def test_disk_with_room_for_notes_only_costs_no_record(site, sink):
+    """A record that is refused again and again is skipped only by a store that takes others."""
+    feed, pid = site.start()
+    feed.push(1, "a")
+    site.wait_settled(1)
+    os.kill(pid, signal.SIGTERM)
+    feed.wait(pid)
+    with contextlib.closing(sqlite3.connect(site.state / "store.db", isolation_level=None)) as store:
+        for table, large in (("events", ""), ("notes", "length(NEW.value) > 4096 AND")):
+            store.execute(f"CREATE TRIGGER full_{table} BEFORE INSERT ON {table} WHEN {large} EXISTS"
+                          " (SELECT 1 FROM meta WHERE name = 'is_full')"
+                          " BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
+        store.execute("INSERT INTO meta VALUES ('is_full', '1')")
+    feed.start()
+    feed.push(1, "b")
+    site.wait_log("PCAPI124")
+    with contextlib.closing(sqlite3.connect(site.state / "store.db", timeout=30)) as store, store:
+        store.execute("DELETE FROM meta WHERE name = 'is_full'")
+    site.wait_settled(2)
+    assert sorted(sink.delivered()) == ["a-0", "b-0"]
+    assert "PCAPI122" not in site.log()
 
 
 @pytest.mark.skipif(VALGRIND or SANITIZED, reason="memory is measured in the plain build")
