@@ -109,6 +109,25 @@ def test_samples_ask_for_nothing_that_metrics_does_not_have(cgi, filled, file):
         assert len({panel["id"] for panel in panels}) == len(panels) > 8
 
 
+STATUS = {"generated_at", "accounts", "waiting", "oldest_waiting", "sender", "queue", "seen",
+          "complaint", "catalogs", "last_24h", "latency", "consent", "has_events", "verdict",
+          "broken"}
+ACCOUNT = {"account", "api_url", "test", "wire", "state", "held", "waiting", "oldest_waiting",
+           "last_attempt"}
+
+
+def test_status_keeps_its_fields_whatever_is_there(cgi, store, filled):
+    status = cgi("/status.json").json["status"]
+    assert STATUS <= set(status) and ACCOUNT <= set(status["accounts"][0])
+    assert set(status["sender"]) == {"pid", "alive", "started", "starts", "version", "last_intake"}
+    assert {"size", "used", "dropped_page", "dropped_conversion", "broken_records"} == set(
+        status["queue"])
+    for table in ("notes", "destinations", "events", "outbox", "counters"):
+        store.db.execute(f"DELETE FROM {table}")
+    empty = cgi("/status.json").json["status"]
+    assert set(empty) == set(status) and empty["accounts"] == [] and empty["queue"] is None
+
+
 def test_a_simple_monitor_sees_a_503_while_delivery_is_broken(cgi, store):
     assert cgi("/status.json").status == 200
     shop = store.destination(held="Pinterest refused the token: put a new one")

@@ -13,7 +13,7 @@ mkdir -p build-fuzz
 for target; do
     [ -x "build-fuzz/$target" ] && [ -z "$(find src/core tests/fuzz -newer "build-fuzz/$target" -name '*.[ch]')" ] ||
         clang -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $flags -o "build-fuzz/$target" \
-            "tests/fuzz/fuzz_$target.c" $sources -ljansson -lcrypto -lpcre2-8 \
+            "tests/fuzz/fuzz_$target.c" $sources -ljansson -lcrypto -lpcre2-8 -lexpat \
             $(apu-1-config --link-ld) $(apr-1-config --link-ld)
 done
 for target; do
