@@ -39,6 +39,8 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_monitor(capi_supervisor_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     /* A worker gives back what only the parent needs. */
     ap_hook_child_init(capi_supervisor_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    /* All modules are loaded by now. */
+    ap_hook_child_init(capi_response_child_init, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* --- a request on its way in --- */
 
@@ -60,11 +62,8 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_insert_filter(insert_filters, NULL, NULL, APR_HOOK_REALLY_LAST);
     /* The same for what httpd answers itself, redirects included. */
     ap_hook_insert_error_filter(capi_response_insert_error, NULL, NULL, APR_HOOK_REALLY_LAST);
-    /* Each knows its own handler name; there is nothing to be before or behind. */
-    ap_hook_handler(capi_collect_handler, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_handler(capi_context_handler, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_handler(capi_events_handler, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_handler(capi_client_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Our handlers' names are ours alone; there is nothing to be before or behind. */
+    ap_hook_handler(capi_endpoint_handler, NULL, NULL, APR_HOOK_MIDDLE);
 
     /* --- afterwards --- */
 

@@ -14,6 +14,7 @@
 
 #define VERSION     1
 #define FIELD_HEAD  5
+#define USUAL_ROOM  2048 /* of a record with one event */
 #define BINDS_MAX   CAPI_EVENTS_PER_REQUEST
 #define EVENT_VISIT "page_visit"
 
@@ -105,41 +106,54 @@ _Static_assert(sizeof(capi_wire_t) == sizeof(int) && sizeof(capi_source_t) == si
                "numbers of the tables are copied as int");
 _Static_assert(sizeof(apr_time_t) == sizeof(int64_t), "times are copied as 64 bits");
 
-/* Writes, or only measures where `bytes` is NULL. */
 typedef struct {
     char *bytes;
     size_t len;
+    size_t room;
+    apr_pool_t *p;
 } writer_t;
 
-static void put(writer_t *writer, const void *bytes, size_t len)
+/* Room for `len` more bytes, which the caller fills. */
+static char *more(writer_t *writer, size_t len)
 {
-    if (writer->bytes) {
-        memcpy(writer->bytes + writer->len, bytes, len);
+    char *at;
+
+    if (writer->room - writer->len < len) {
+        char *bytes;
+
+        writer->room = 2 * (writer->room + len);
+        bytes = apr_palloc(writer->p, writer->room);
+        memcpy(bytes, writer->bytes, writer->len);
+        writer->bytes = bytes;
     }
+    at = writer->bytes + writer->len;
     writer->len += len;
+    return at;
 }
 
-static void put_head(writer_t *writer, unsigned int tag, size_t len)
+/* A field's head and the room for its value. */
+static char *put_head(writer_t *writer, unsigned int tag, size_t len)
 {
-    uint8_t byte = (uint8_t)tag;
     uint32_t value_len = (uint32_t)len;
+    char *at = more(writer, FIELD_HEAD + len);
 
-    put(writer, &byte, sizeof(byte));
-    put(writer, &value_len, sizeof(value_len));
+    at[0] = (char)tag;
+    memcpy(at + 1, &value_len, sizeof(value_len));
+    return at + FIELD_HEAD;
 }
 
 static void put_text(writer_t *writer, unsigned int tag, const char *text, size_t len)
 {
-    put_head(writer, tag, len + 1);
-    put(writer, text, len);
-    put(writer, "", 1);
+    char *at = put_head(writer, tag, len + 1);
+
+    memcpy(at, text, len);
+    at[len] = '\0';
 }
 
 static void put_number(writer_t *writer, unsigned int tag, int64_t number)
 {
     if (number != 0) {
-        put_head(writer, tag, sizeof(number));
-        put(writer, &number, sizeof(number));
+        memcpy(put_head(writer, tag, sizeof(number)), &number, sizeof(number));
     }
 }
 
@@ -196,18 +210,15 @@ static void put_group(writer_t *writer, unsigned int tag, const table_t *table, 
 
     put_head(writer, tag, 0);
     put_members(writer, table, object);
-    if (writer->bytes) {
-        value_len = (uint32_t)(writer->len - start);
-        memcpy(writer->bytes + start - sizeof(value_len), &value_len, sizeof(value_len));
-    }
+    value_len = (uint32_t)(writer->len - start);
+    memcpy(writer->bytes + start - sizeof(value_len), &value_len, sizeof(value_len));
 }
 
 static void put_envelope(writer_t *writer, const capi_envelope_t *envelope)
 {
-    uint8_t version = VERSION;
     int i;
 
-    put(writer, &version, sizeof(version));
+    *more(writer, 1) = VERSION;
     put_members(writer, &envelope_table, envelope);
     for (i = 0; i < envelope->bind_count; i++) {
         put_group(writer, TAG_BIND, &bind_table, &envelope->binds[i]);
@@ -219,11 +230,9 @@ static void put_envelope(writer_t *writer, const capi_envelope_t *envelope)
 
 void capi_envelope_encode(capi_record_t *record, const capi_envelope_t *envelope, apr_pool_t *p)
 {
-    writer_t writer = {NULL, 0};
+    writer_t writer = {.room = USUAL_ROOM, .p = p};
 
-    put_envelope(&writer, envelope);
-    writer.bytes = apr_palloc(p, writer.len);
-    writer.len = 0;
+    writer.bytes = apr_palloc(p, writer.room);
     put_envelope(&writer, envelope);
     record->bytes = writer.bytes;
     record->len = writer.len;

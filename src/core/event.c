@@ -362,3 +362,13 @@ apr_status_t capi_event_parse(capi_event_t **event, const char **message, const 
     *event = parser.event;
     return APR_SUCCESS;
 }
+
+capi_event_t *capi_event_plain(const char *name, const char *sent_as, apr_time_t now, apr_pool_t *p)
+{
+    capi_event_t *event = apr_pcalloc(p, sizeof(*event));
+
+    event->name = name;
+    event->sent_as = sent_as;
+    event->event_time = apr_time_sec(now);
+    return event;
+}

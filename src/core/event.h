@@ -28,7 +28,8 @@ typedef struct {
     capi_consent_state_t consent; /* its own word; UNKNOWN where it has none */
     int left_out;                 /* values of user_data that are not what their keys say */
     const char *warning; /* keys and values that were left out, by name only; NULL if none */
-    json_t *body;        /* canonical: Pinterest's v5 event object. Freed with the pool. */
+    json_t *body;        /* canonical: Pinterest's v5 event object. Freed with the pool. NULL where
+                            nothing was said but the name */
 } capi_event_t;
 
 /* Reads one event object. APR_EINVAL with *message (for the caller's eyes; repeats key names, never
@@ -38,6 +39,10 @@ typedef struct {
 apr_status_t capi_event_parse(capi_event_t **event, const char **message, const json_t *input,
                               const capi_event_rules_t *rules, apr_pool_t *p);
 
+/* An event of which nothing is known but its name, which is resolved already. */
+capi_event_t *capi_event_plain(const char *name, const char *sent_as, apr_time_t now,
+                               apr_pool_t *p);
+
 /* Names the event. The id goes into the body too. */
 void capi_event_set_id(capi_event_t *event, const char *event_id, apr_pool_t *p);
 
@@ -45,10 +50,20 @@ void capi_event_set_id(capi_event_t *event, const char *event_id, apr_pool_t *p)
  * SHA-256 over the input with sorted keys. */
 const char *capi_event_derive_id(const json_t *input, apr_pool_t *p);
 
-/* Adds raw client fields and hashed match keys where the event has none of its own. Arguments may
- * be NULL. `user_data` is an object as capi_event_user_data makes it. */
-void capi_event_complete(capi_event_t *event, const char *click_id, const char *address,
-                         const char *agent, const char *page_url, const json_t *user_data);
+/* What a request knows of its client, for events that are that client's. Strings may be NULL;
+ * `user_data` may be NULL or is an object as capi_event_user_data makes it. */
+typedef struct {
+    const char *click_id, *address, *agent, *page_url;
+    const json_t *user_data;
+} capi_event_client_t;
+
+/* The event as compact JSON text in the pool, with what its client adds where it has no field of its
+ * own, and the match keys of all that. */
+const char *capi_event_write(apr_size_t *len, capi_keys_t *keys, const capi_event_t *event,
+                             const capi_event_client_t *client, apr_pool_t *p);
+
+/* The same for an event that was text: adds to its body. */
+void capi_event_complete(json_t *body, const capi_event_client_t *client);
 
 /* The hashed `user_data` of {"email": "…", "ph": ["…"]}: Pinterest's keys, arrays of hex. Values
  * that cannot be what their key says are left out; *left_out (may be NULL) counts them. The
@@ -56,8 +71,9 @@ void capi_event_complete(capi_event_t *event, const char *click_id, const char *
 json_t *capi_event_user_data(int *left_out, const json_t *input, const char *country,
                              apr_pool_t *p);
 
-/* Which match keys a canonical event object (or a user_data object's owner) has. */
+/* Which match keys a canonical event object has, and a user_data object. */
 capi_keys_t capi_event_keys(const json_t *body);
+capi_keys_t capi_user_data_keys(const json_t *user_data);
 
 /* The fields of `weaker` that `stronger` does not have, added to it: members of the event, of
  * user_data and of custom_data one by one, arrays as a whole. */

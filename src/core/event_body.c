@@ -14,7 +14,9 @@
 void capi_event_set_id(capi_event_t *event, const char *event_id, apr_pool_t *p)
 {
     event->event_id = apr_pstrdup(p, event_id);
-    json_object_set_new(event->body, "event_id", json_string(event_id));
+    if (event->body) {
+        json_object_set_new(event->body, "event_id", json_string(event_id));
+    }
 }
 
 const char *capi_event_derive_id(const json_t *input, apr_pool_t *p)
@@ -37,18 +39,17 @@ static void set_missing_text(json_t *object, const char *key, const char *text)
     }
 }
 
-void capi_event_complete(capi_event_t *event, const char *click_id, const char *address,
-                         const char *agent, const char *page_url, const json_t *user_data)
+void capi_event_complete(json_t *body, const capi_event_client_t *client)
 {
-    json_t *own = json_object_get(event->body, "user_data");
+    json_t *own = json_object_get(body, "user_data");
 
-    set_missing_text(event->body, "event_source_url", page_url);
-    set_missing_text(own, "click_id", click_id);
-    set_missing_text(own, "client_ip_address", address);
-    set_missing_text(own, "client_user_agent", agent);
-    if (user_data) {
+    set_missing_text(body, "event_source_url", client->page_url);
+    set_missing_text(own, "click_id", client->click_id);
+    set_missing_text(own, "client_ip_address", client->address);
+    set_missing_text(own, "client_user_agent", client->agent);
+    if (client->user_data) {
         /* Adds references to the other's arrays and leaves it as it is. */
-        json_object_update_missing(own, (json_t *)(uintptr_t)user_data);
+        json_object_update_missing(own, (json_t *)(uintptr_t)client->user_data);
     }
 }
 
@@ -57,17 +58,21 @@ static bool has_content(const json_t *value)
     return json_is_array(value) ? json_array_size(value) > 0 : json_is_string(value);
 }
 
-capi_keys_t capi_event_keys(const json_t *body)
+capi_keys_t capi_user_data_keys(const json_t *user_data)
 {
-    const json_t *user_data = json_object_get(body, "user_data");
     capi_keys_t keys = 0;
 
-    for (int i = 0; i < CAPI_KEY_COUNT; i++) {
+    for (int i = 0; i < CAPI_KEY_COUNT && user_data; i++) {
         if (has_content(json_object_get(user_data, capi_key_name((capi_key_t)i)))) {
             keys |= CAPI_KEY_BIT(i);
         }
     }
     return keys;
+}
+
+capi_keys_t capi_event_keys(const json_t *body)
+{
+    return capi_user_data_keys(json_object_get(body, "user_data"));
 }
 
 void capi_event_merge(json_t *stronger, const json_t *weaker)

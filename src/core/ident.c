@@ -12,18 +12,19 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+static const char hex_digits[] = "0123456789abcdef";
+
 static void write_hex(char *hex, const unsigned char *bytes, apr_size_t count)
 {
-    static const char digits[] = "0123456789abcdef";
-
     for (apr_size_t i = 0; i < count; i++) {
-        hex[2 * i] = digits[bytes[i] >> 4];
-        hex[2 * i + 1] = digits[bytes[i] & 15];
+        hex[2 * i] = hex_digits[bytes[i] >> 4];
+        hex[2 * i + 1] = hex_digits[bytes[i] & 15];
     }
     hex[2 * count] = '\0';
 }
@@ -53,40 +54,116 @@ bool capi_is_sha256_hex(const char *text, apr_size_t len)
 }
 
 /* Each part goes in behind its length, so that no two lists of parts are one message. */
-static int add_part(EVP_MAC_CTX *mac, const char *part)
-{
-    uint64_t len = strlen(part);
-    unsigned char prefix[8];
+#define LENGTH_LEN 8
 
-    for (int i = 0; i < 8; i++) {
-        prefix[i] = (unsigned char)(len >> (56 - 8 * i));
+static size_t message_len(const char *const *parts, int count)
+{
+    size_t len = 0;
+
+    for (int i = 0; i < count; i++) {
+        len += LENGTH_LEN + strlen(parts[i]);
     }
-    return EVP_MAC_update(mac, prefix, sizeof(prefix)) &&
-           EVP_MAC_update(mac, (const unsigned char *)part, len);
+    return len;
 }
 
-static void hash_parts(char *hex, const unsigned char secret[CAPI_SECRET_LEN],
-                       const char *const *parts, int count)
+static void write_message(unsigned char *at, const char *const *parts, int count)
+{
+    for (int i = 0; i < count; i++) {
+        size_t len = strlen(parts[i]);
+        uint64_t prefix = htobe64(len);
+
+        memcpy(at, &prefix, LENGTH_LEN);
+        memcpy(at + LENGTH_LEN, parts[i], len);
+        at += LENGTH_LEN + len;
+    }
+}
+
+/* To set HMAC up for a key costs ten times what hashing a session does, so each thread keeps the one
+ * it made. */
+typedef struct {
+    EVP_MAC_CTX *mac;
+    unsigned char secret[CAPI_SECRET_LEN];
+} keyed_t;
+
+static pthread_key_t keyed_of_thread;
+
+static void free_keyed(void *made)
+{
+    keyed_t *keyed = made;
+
+    EVP_MAC_CTX_free(keyed->mac);
+    OPENSSL_clear_free(keyed, sizeof(*keyed));
+}
+
+static void make_thread_key(void)
+{
+    if (pthread_key_create(&keyed_of_thread, free_keyed) != 0) {
+        abort();
+    }
+}
+
+static keyed_t *make_keyed(const unsigned char secret[CAPI_SECRET_LEN])
 {
     char digest_name[] = "SHA256";
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest_name, 0),
         OSSL_PARAM_construct_end(),
     };
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    size_t len = 0;
+    keyed_t *keyed = OPENSSL_zalloc(sizeof(*keyed));
     EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    EVP_MAC_CTX *mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
-    bool is_good = mac && EVP_MAC_init(mac, secret, CAPI_SECRET_LEN, params);
 
-    for (int i = 0; i < count && is_good; i++) {
-        is_good = add_part(mac, parts[i]);
-    }
-    if (!is_good || !EVP_MAC_final(mac, digest, &len, sizeof(digest))) {
+    if (!keyed || !hmac) {
         abort();
     }
-    EVP_MAC_CTX_free(mac);
+    keyed->mac = EVP_MAC_CTX_new(hmac);
     EVP_MAC_free(hmac);
+    memcpy(keyed->secret, secret, CAPI_SECRET_LEN);
+    if (!keyed->mac || !EVP_MAC_init(keyed->mac, secret, CAPI_SECRET_LEN, params) ||
+        pthread_setspecific(keyed_of_thread, keyed) != 0) {
+        abort();
+    }
+    return keyed;
+}
+
+/* Ready for a message under this secret. */
+static EVP_MAC_CTX *begin_mac(const unsigned char secret[CAPI_SECRET_LEN])
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    keyed_t *keyed;
+
+    pthread_once(&once, make_thread_key);
+    keyed = pthread_getspecific(keyed_of_thread);
+    if (keyed && memcmp(keyed->secret, secret, CAPI_SECRET_LEN) == 0) {
+        return EVP_MAC_init(keyed->mac, NULL, 0, NULL) ? keyed->mac : NULL;
+    }
+    if (keyed) {
+        free_keyed(keyed);
+    }
+    return make_keyed(secret)->mac;
+}
+
+static void hash_parts(char *hex, const unsigned char secret[CAPI_SECRET_LEN],
+                       const char *const *parts, int count)
+{
+    unsigned char usual[512];
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    size_t message = message_len(parts, count);
+    unsigned char *bytes = message <= sizeof(usual) ? usual : OPENSSL_malloc(message);
+    EVP_MAC_CTX *mac = begin_mac(secret);
+    size_t len = 0;
+
+    if (!bytes) {
+        abort();
+    }
+    write_message(bytes, parts, count);
+    /* A constant in place of a hash would join strangers. */
+    if (!mac || !EVP_MAC_update(mac, bytes, message) ||
+        !EVP_MAC_final(mac, digest, &len, sizeof(digest))) {
+        abort();
+    }
+    if (bytes != usual) {
+        OPENSSL_free(bytes);
+    }
     write_hex(hex, digest, CAPI_KEYED_LEN / 2);
 }
 
@@ -159,20 +236,67 @@ static apr_status_t read_random(unsigned char *bytes, apr_size_t count)
     return APR_SUCCESS;
 }
 
+/* The kernel is asked for many ids' worth at a time. What a fork copied is not used again: two
+ * processes would mint the same. */
+#define STOCK_LEN 512
+
+static _Atomic unsigned int forks;
+
+static void count_fork(void)
+{
+    atomic_fetch_add(&forks, 1);
+}
+
+static void watch_forks(void)
+{
+    if (pthread_atfork(NULL, NULL, count_fork) != 0) {
+        abort();
+    }
+}
+
+static apr_status_t take_random(unsigned char *bytes, apr_size_t count)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static _Thread_local struct {
+        unsigned int forks;
+        apr_size_t left;
+        unsigned char bytes[STOCK_LEN];
+    } stock;
+    unsigned int forks_now;
+
+    pthread_once(&once, watch_forks);
+    forks_now = atomic_load_explicit(&forks, memory_order_relaxed);
+    if (stock.left < count || stock.forks != forks_now) {
+        apr_status_t rv = read_random(stock.bytes, STOCK_LEN);
+
+        if (rv != APR_SUCCESS) {
+            stock.left = 0;
+            return rv;
+        }
+        stock.left = STOCK_LEN;
+        stock.forks = forks_now;
+    }
+    stock.left -= count;
+    memcpy(bytes, stock.bytes + stock.left, count);
+    return APR_SUCCESS;
+}
+
 /* The text of 16 bytes, with the bits of version and variant set (RFC 9562, section 4). */
 static void write_uuid(char *text, unsigned char bytes[16], unsigned char version)
 {
-    char hex[33];
+    static const unsigned char dashes_before[16] = {
+        [4] = 1,  [5] = 1,  [6] = 2,  [7] = 2,  [8] = 3,  [9] = 3,
+        [10] = 4, [11] = 4, [12] = 4, [13] = 4, [14] = 4, [15] = 4};
 
     bytes[6] = (unsigned char)((version << 4) | (bytes[6] & 0x0f));
     bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3f));
-    write_hex(hex, bytes, 16);
-    for (int i = 0, at = 0; i < 32; i++) {
-        if (i == 8 || i == 12 || i == 16 || i == 20) {
-            text[at++] = '-';
-        }
-        text[at++] = hex[i];
+    for (int i = 0; i < 16; i++) {
+        char *at = text + 2 * i + dashes_before[i];
+
+        at[0] = hex_digits[bytes[i] >> 4];
+        at[1] = hex_digits[bytes[i] & 15];
     }
+    text[8] = text[13] = text[18] = text[23] = '-';
     text[CAPI_UUID_LEN] = '\0';
 }
 
@@ -180,7 +304,7 @@ apr_status_t capi_uuid7(char *text, apr_time_t now)
 {
     unsigned char bytes[16];
     uint64_t tick;
-    apr_status_t rv = read_random(bytes + 8, 8);
+    apr_status_t rv = take_random(bytes + 8, 8);
 
     if (rv != APR_SUCCESS) {
         return rv;

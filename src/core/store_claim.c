@@ -264,12 +264,14 @@ static apr_status_t note_resolved(claim_t *claim, const due_t *due)
 /* What the visit knows, or what the rule of a denied event takes away: such a one is given nothing. */
 static void add_or_take(bool *is_withheld, due_t *due, json_t *body)
 {
-    capi_event_t event = {.body = body};
     json_t *user_data;
 
     if (due->action == CAPI_ACTION_SEND) {
         user_data = due->user_data ? json_loads(due->user_data, 0, NULL) : NULL;
-        capi_event_complete(&event, due->click_id, due->address, due->agent, NULL, user_data);
+        capi_event_complete(body, &(capi_event_client_t){.click_id = due->click_id,
+                                                         .address = due->address,
+                                                         .agent = due->agent,
+                                                         .user_data = user_data});
         json_decref(user_data);
     }
     else {

@@ -125,20 +125,11 @@ apr_status_t capi_visit_of_key(capi_visit_row_t *visit, capi_store_t *store, con
     return rv;
 }
 
-static capi_keys_t keys_of_user_data(json_t *user_data)
-{
-    json_t *owner = json_pack("{sO}", "user_data", user_data);
-    capi_keys_t keys = owner ? capi_event_keys(owner) : 0;
-
-    json_decref(owner);
-    return keys;
-}
-
 static void find_keys(capi_visit_row_t *visit)
 {
     json_t *user_data = visit->user_data ? json_loads(visit->user_data, 0, NULL) : NULL;
 
-    visit->keys = user_data ? keys_of_user_data(user_data) : 0;
+    visit->keys = capi_user_data_keys(user_data);
     visit->keys |= visit->click_id ? CAPI_KEY_BIT(CAPI_KEY_CLICK_ID) : 0;
     visit->keys |= visit->address ? CAPI_KEY_BIT(CAPI_KEY_CLIENT_IP_ADDRESS) : 0;
     visit->keys |= visit->agent ? CAPI_KEY_BIT(CAPI_KEY_CLIENT_USER_AGENT) : 0;

@@ -6,6 +6,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -214,12 +215,30 @@ static bool is_control(const unsigned char *s)
     return s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
 }
 
+/* How many of the bytes are printable ASCII: whole groups of eight, as far as all are. */
+static apr_size_t plain_len(const char *text, apr_size_t len)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    apr_size_t at;
+
+    for (at = 0; len - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t eight;
+
+        memcpy(&eight, text + at, sizeof(eight));
+        /* a byte from 0x7f up, or, by its borrow, one below 0x20 sets a top bit */
+        if ((eight | (eight + ones) | (eight - 0x20 * ones)) & 0x80 * ones) {
+            break;
+        }
+    }
+    return at;
+}
+
 bool capi_is_clean_text(const char *text, apr_size_t len)
 {
     const unsigned char *s = (const unsigned char *)text;
     apr_size_t count;
 
-    for (apr_size_t at = 0; at < len; at += count) {
+    for (apr_size_t at = plain_len(text, len); at < len; at += count) {
         count = utf8_len(s + at, len - at);
         if (count == 0 || is_control(s + at)) {
             return false;

@@ -2,9 +2,9 @@
 
 #include "text.h"
 
-#include <apr_lib.h>
-
+#include <pthread.h>
 #include <string.h>
+#include <strings.h>
 
 #define AGENT_LOOKED_AT 512 /* crawlers and libraries say so early */
 
@@ -172,38 +172,67 @@ static const char *const bot_starts[] = {
     "paloalto",
 };
 
-/* `bot` is part of a maker of telephones. */
-static bool is_bot_word(const char *agent, const char *word)
-{
-    const char *at = strstr(agent, word);
+/* Five bits tell the letters apart, of either case; what else falls together with one costs a
+ * comparison. */
+#define LETTER_BITS 5
+#define LETTER(c)   ((unsigned int)(c) & ((1u << LETTER_BITS) - 1))
+#define PAIR(a, b)  (LETTER(a) << LETTER_BITS | LETTER(b))
 
-    while (at && strcmp(word, "bot") == 0 && at - agent >= 2 && strncmp(at - 2, "cubot", 5) == 0) {
-        at = strstr(at + 1, word);
+/* The words that begin with two letters, as chains of places in bot_words plus one: hardly any place
+ * of a browser's agent begins one. */
+static unsigned char first_of[1u << 2 * LETTER_BITS];
+static unsigned char next_of[sizeof(bot_words) / sizeof(bot_words[0]) + 1];
+
+static void chain_words(void)
+{
+    for (apr_size_t i = sizeof(bot_words) / sizeof(bot_words[0]); i > 0; i--) {
+        unsigned char *first = &first_of[PAIR(bot_words[i - 1][0], bot_words[i - 1][1])];
+
+        next_of[i] = *first;
+        *first = (unsigned char)i;
     }
-    return at != NULL;
 }
 
-bool capi_is_bot(const char *user_agent)
+/* `bot` is part of a maker of telephones. */
+static bool is_bot_word(const char *agent, const char *at, const char *word)
 {
-    char agent[AGENT_LOOKED_AT + 1];
-    apr_size_t len = 0;
+    return strncasecmp(at, word, strlen(word)) == 0 &&
+           !(strcmp(word, "bot") == 0 && at - agent >= 2 && strncasecmp(at - 2, "cubot", 5) == 0);
+}
 
-    for (; user_agent && user_agent[len] && len < AGENT_LOOKED_AT; len++) {
-        agent[len] = (char)apr_tolower(user_agent[len]);
-    }
-    agent[len] = '\0';
-    if (strspn(agent, " \t-") == len) {
-        return true;
-    }
-    for (apr_size_t i = 0; i < sizeof(bot_starts) / sizeof(bot_starts[0]); i++) {
-        if (strncmp(agent, bot_starts[i], strlen(bot_starts[i])) == 0) {
-            return true;
+/* The third letter is asked first: no word is shorter. */
+static bool has_bot_word(const char *agent)
+{
+    for (const char *at = agent; at[0] && at[1] && at - agent < AGENT_LOOKED_AT; at++) {
+        for (unsigned int i = first_of[PAIR(at[0], at[1])]; i > 0; i = next_of[i]) {
+            const char *word = bot_words[i - 1];
+
+            if (LETTER(word[2]) == LETTER(at[2]) && is_bot_word(agent, at, word)) {
+                return true;
+            }
         }
     }
-    for (apr_size_t i = 0; i < sizeof(bot_words) / sizeof(bot_words[0]); i++) {
-        if (is_bot_word(agent, bot_words[i])) {
+    return false;
+}
+
+_Static_assert(sizeof(bot_words) / sizeof(bot_words[0]) < 256, "places of words are bytes");
+
+static bool begins_like_bot(const char *agent)
+{
+    for (apr_size_t i = 0; i < sizeof(bot_starts) / sizeof(bot_starts[0]); i++) {
+        if (LETTER(bot_starts[i][0]) == LETTER(agent[0]) &&
+            strncasecmp(agent, bot_starts[i], strlen(bot_starts[i])) == 0) {
             return true;
         }
     }
     return false;
+}
+
+bool capi_is_bot(const char *user_agent)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, chain_words);
+    return !user_agent || user_agent[strspn(user_agent, " \t-")] == '\0' ||
+           begins_like_bot(user_agent) || has_bot_word(user_agent);
 }

@@ -29,15 +29,20 @@ static bool is_pushed(const request_rec *r)
     return pushed && *pushed;
 }
 
-bool capi_visit_is_bot(const capi_visit_t *visit)
+bool capi_visit_is_bot(capi_visit_t *visit)
 {
     const request_rec *r = visit->first;
-    const char *agent = header_of(r, "User-Agent");
+    const char *agent;
 
-    return r->header_only || capi_is_bot(agent) || is_own_call(r, agent);
+    if (!visit->knows_bot) {
+        agent = header_of(r, "User-Agent");
+        visit->is_bot = r->header_only || capi_is_bot(agent) || is_own_call(r, agent);
+        visit->knows_bot = true;
+    }
+    return visit->is_bot;
 }
 
-bool capi_visit_is_uncounted(const capi_visit_t *visit)
+bool capi_visit_is_uncounted(capi_visit_t *visit)
 {
     const request_rec *r = visit->first;
     const char *purpose = header_of(r, "Sec-Purpose");

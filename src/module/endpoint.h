@@ -16,6 +16,12 @@
 /* Seconds after which a caller whose event could not be kept tries again. */
 #define CAPI_RETRY_AFTER "1"
 
+/* The four of them, for requests whose handler they are. */
+int capi_collect_serve(request_rec *r);
+int capi_context_serve(request_rec *r);
+int capi_events_serve(request_rec *r);
+int capi_client_serve(request_rec *r);
+
 /* Every function that takes `*status` answers the request itself where it fails: the handler then
  * returns *status and does no more. */
 

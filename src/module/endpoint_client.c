@@ -22,14 +22,11 @@ static const char *entity_tag(apr_pool_t *p)
     return apr_psprintf(p, "\"%.16s\"", hex);
 }
 
-int capi_client_handler(request_rec *r)
+int capi_client_serve(request_rec *r)
 {
     capi_visit_t *visit;
     int status;
 
-    if (!r->handler || strcmp(r->handler, "pinterest-capi-client") != 0) {
-        return DECLINED;
-    }
     visit = capi_visit_of(r);
     if (visit) {
         visit->is_endpoint = true;

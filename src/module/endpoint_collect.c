@@ -143,15 +143,12 @@ static int collect(collection_t *c, const json_t *list)
     return push_events(&status, c) ? capi_endpoint_report(c->r, results, count) : status;
 }
 
-int capi_collect_handler(request_rec *r)
+int capi_collect_serve(request_rec *r)
 {
     collection_t c = {.r = r};
     const json_t *list;
     int status = OK;
 
-    if (!r->handler || strcmp(r->handler, "pinterest-capi-collect") != 0) {
-        return DECLINED;
-    }
     c.visit = capi_endpoint_visit(&status, r);
     if (!c.visit) {
         return status;

@@ -89,6 +89,37 @@ int capi_endpoint_report(request_rec *r, const capi_result_t *results, int count
                         report));
 }
 
+/* --- who is called --- */
+
+const char *capi_endpoint_name(const request_rec *r)
+{
+    static const char prefix[] = "pinterest-capi-";
+    apr_size_t len = sizeof(prefix) - 1;
+
+    return r->handler && strncmp(r->handler, prefix, len) == 0 ? r->handler + len : NULL;
+}
+
+int capi_endpoint_handler(request_rec *r)
+{
+    static const struct {
+        const char *name;
+        int (*serve)(request_rec *r);
+    } endpoints[] = {
+        {"collect", capi_collect_serve},
+        {"context", capi_context_serve},
+        {"events", capi_events_serve},
+        {"client", capi_client_serve},
+    };
+    const char *name = capi_endpoint_name(r);
+
+    for (apr_size_t i = 0; name && i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
+        if (strcmp(name, endpoints[i].name) == 0) {
+            return endpoints[i].serve(r);
+        }
+    }
+    return DECLINED;
+}
+
 /* --- who may call --- */
 
 capi_visit_t *capi_endpoint_visit(int *status, request_rec *r)

@@ -101,15 +101,12 @@ static int store_context(request_rec *r, capi_visit_t *visit, const json_t *body
     return capi_endpoint_push(&status, r, &envelope, NULL) ? answer(r, visit) : status;
 }
 
-int capi_context_handler(request_rec *r)
+int capi_context_serve(request_rec *r)
 {
     capi_visit_t *visit;
     const json_t *body;
     int status = OK;
 
-    if (!r->handler || strcmp(r->handler, "pinterest-capi-context") != 0) {
-        return DECLINED;
-    }
     visit = capi_endpoint_visit(&status, r);
     if (!visit) {
         return status;

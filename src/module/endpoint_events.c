@@ -221,15 +221,12 @@ static int deliver(delivery_t *d, const json_t *list)
     return capi_endpoint_report(d->r, results, count);
 }
 
-int capi_events_handler(request_rec *r)
+int capi_events_serve(request_rec *r)
 {
     delivery_t d = {.r = r};
     const json_t *list;
     int status = OK;
 
-    if (!r->handler || strcmp(r->handler, "pinterest-capi-events") != 0) {
-        return DECLINED;
-    }
     d.visit = capi_endpoint_visit(&status, r);
     if (!d.visit || !is_right_address(&status, r, d.visit)) {
         return status;

@@ -234,6 +234,10 @@ typedef struct {
     apr_array_header_t *minted_names; /* const char *: names of events that got an id of ours */
     bool has_page_visit;              /* PHP said one: rules make none */
     bool knows_session_key;           /* session_key was looked for */
+    bool knows_bot;                   /* is_bot was judged */
+    bool is_bot;
+    bool knows_client;           /* the two behind were read: ask capi_visit_address and _agent */
+    const char *address, *agent; /* as they may be sent */
 } capi_visit_t;
 
 /* The visit of a request or any record of its chain (r->main, r->prev); NULL where there is none:
@@ -251,8 +255,8 @@ int capi_visit_conclude(request_rec *r); /* log_transaction, first */
 void capi_visit_hear_consent(capi_visit_t *visit, capi_consent_state_t word);
 
 /* Address and user agent of the visit as they may be sent; NULL where they may not. */
-const char *capi_visit_address(const capi_visit_t *visit);
-const char *capi_visit_agent(const capi_visit_t *visit);
+const char *capi_visit_address(capi_visit_t *visit);
+const char *capi_visit_agent(capi_visit_t *visit);
 const char *capi_visit_page_url(capi_visit_t *visit);
 
 /* Keyed hash of the session cookie that the request carries, or else of the one that its response
@@ -268,10 +272,10 @@ bool capi_visit_makes_cookie(capi_visit_t *visit);
 
 /* True where rule and browser events of this request do not count: a crawler, a library, HEAD, the
  * server's calls to itself, a prerender (PinterestCapiBots, PinterestCapiPrefetch). */
-bool capi_visit_is_uncounted(const capi_visit_t *visit);
+bool capi_visit_is_uncounted(capi_visit_t *visit);
 
 /* True for a crawler, a library, HEAD and the server's calls to itself, dropped or not. */
-bool capi_visit_is_bot(const capi_visit_t *visit);
+bool capi_visit_is_bot(capi_visit_t *visit);
 
 /* True where a proxy in front names the client in a header that nothing reads. */
 bool capi_visit_is_proxied(const capi_visit_t *visit);
@@ -300,6 +304,7 @@ void capi_visit_event(capi_envelope_event_t *out, capi_visit_t *visit, capi_even
 void capi_response_register(apr_pool_t *p);
 void capi_response_insert(request_rec *r);       /* insert_filter, after capi_visit_settle */
 void capi_response_insert_error(request_rec *r); /* insert_error_filter */
+void capi_response_child_init(apr_pool_t *p, server_rec *s);
 
 /* --- copies of bodies that rules read (body.c; read them with body.h) --- */
 
@@ -358,8 +363,15 @@ bool capi_rule_answer_counts(const request_rec *view);
  * `view` is the request as rules see it. */
 bool capi_rule_may_fire(const capi_visit_t *visit, const request_rec *view, const char *sent_as);
 
-/* The events that rules of this visit's sections make of it: json_t * (owned by the pool) as
- * interface 3.5 has them, in configuration order. `view` is the request as rules see it. */
+/* An event that a rule makes. `input` (owned by the pool) is as interface 3.5 has it; NULL where the
+ * rule says no more than the name. */
+typedef struct {
+    const char *name, *sent_as;
+    json_t *input;
+} capi_rule_event_t;
+
+/* The events that rules of this visit's sections make of it: capi_rule_event_t, in configuration
+ * order. `view` is the request as rules see it. */
 apr_array_header_t *capi_rules_evaluate(capi_visit_t *visit, request_rec *view, apr_pool_t *p);
 
 /* --- recording (record.c): log_transaction --- */
@@ -372,10 +384,11 @@ apr_status_t capi_record_push(server_rec *s, const capi_envelope_t *envelope, ui
 
 /* --- endpoints (endpoint_*.c) --- */
 
-int capi_collect_handler(request_rec *r);
-int capi_context_handler(request_rec *r);
-int capi_events_handler(request_rec *r);
-int capi_client_handler(request_rec *r);
+int capi_endpoint_handler(request_rec *r);
+
+/* "collect" where the request's handler is pinterest-capi-collect, and so on; NULL where it is none
+ * of ours. */
+const char *capi_endpoint_name(const request_rec *r);
 
 /* Makes the table that counts events of client addresses: post_config. */
 apr_status_t capi_endpoint_prepare(apr_pool_t *p);

@@ -134,6 +134,21 @@ static void read_match(recording_t *recording)
     }
 }
 
+static bool has_room(const recording_t *recording, const char *what)
+{
+    if (recording->events->nelts >= CAPI_EVENTS_PER_REQUEST) {
+        capi_said_complain(recording->visit, what, "a request may have 1000 events");
+        return false;
+    }
+    return true;
+}
+
+static void keep_event(recording_t *recording, capi_event_t *event, capi_source_t source)
+{
+    capi_visit_event(apr_array_push(recording->events), recording->visit, event, source,
+                     recording->user_data);
+}
+
 static void add_event(recording_t *recording, const json_t *input, capi_source_t source,
                       const char *what)
 {
@@ -141,8 +156,7 @@ static void add_event(recording_t *recording, const json_t *input, capi_source_t
     capi_event_t *event = NULL;
     const char *message = NULL;
 
-    if (recording->events->nelts >= CAPI_EVENTS_PER_REQUEST) {
-        capi_said_complain(recording->visit, what, "a request may have 1000 events");
+    if (!has_room(recording, what)) {
         return;
     }
     capi_visit_event_rules(&rules, recording->visit, source);
@@ -153,8 +167,7 @@ static void add_event(recording_t *recording, const json_t *input, capi_source_t
     if (source == CAPI_SOURCE_HEADER && strcmp(event->sent_as, "page_visit") == 0) {
         recording->visit->has_page_visit = true;
     }
-    capi_visit_event(apr_array_push(recording->events), recording->visit, event, source,
-                     recording->user_data);
+    keep_event(recording, event, source);
 }
 
 static void take_event(void *context, const json_t *value)
@@ -199,7 +212,7 @@ static request_rec *make_view(const capi_visit_t *visit, const request_rec *last
 }
 
 /* Whom the page would otherwise take for visitors. */
-static void notice_kind(const capi_visit_t *visit)
+static void notice_kind(capi_visit_t *visit)
 {
     capi_queue_t *queue = capi_queue();
 
@@ -217,13 +230,23 @@ static void notice_kind(const capi_visit_t *visit)
 
 static void add_rule_events(recording_t *recording)
 {
+    static const char what[] = "an event by " CAPI_DIR_EVENT;
     const apr_array_header_t *made =
         capi_rules_evaluate(recording->visit, recording->view, recording->pool);
     int i;
 
     for (i = 0; i < made->nelts; i++) {
-        add_event(recording, APR_ARRAY_IDX(made, i, const json_t *), CAPI_SOURCE_RULE,
-                  "an event by " CAPI_DIR_EVENT);
+        const capi_rule_event_t *event = &APR_ARRAY_IDX(made, i, capi_rule_event_t);
+
+        if (event->input) {
+            add_event(recording, event->input, CAPI_SOURCE_RULE, what);
+        }
+        else if (has_room(recording, what)) {
+            keep_event(
+                recording,
+                capi_event_plain(event->name, event->sent_as, apr_time_now(), recording->pool),
+                CAPI_SOURCE_RULE);
+        }
     }
     if (made->nelts > 0) {
         notice_kind(recording->visit);

@@ -22,6 +22,7 @@
 
 static ap_filter_rec_t *take_filter;
 static ap_filter_rec_t *finish_filter;
+static bool has_cache; /* mod_cache is loaded */
 
 /* --- our four headers --- */
 
@@ -68,13 +69,36 @@ static void append_values(apr_array_header_t **all, apr_array_header_t *values)
     }
 }
 
+/* All four begin alike, and most answers have none of them. */
+static bool has_ours(const apr_table_t *headers)
+{
+    static const char prefix[] = "Pinterest-Capi-";
+    const apr_array_header_t *lines = apr_table_elts(headers);
+    int i;
+
+    for (i = 0; i < lines->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(lines, i, apr_table_entry_t).key;
+
+        if ((name[0] == 'P' || name[0] == 'p') &&
+            ap_cstr_casecmpn(name, prefix, sizeof(prefix) - 1) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Takes the headers out; what they say goes to the visit where there is one that listens. */
 static void take_headers(request_rec *r, capi_visit_t *visit)
 {
-    apr_array_header_t *events = take_header(r, CAPI_HEADER_EVENT);
-    apr_array_header_t *matches = take_header(r, CAPI_HEADER_MATCH);
-    apr_array_header_t *binds = take_header(r, CAPI_HEADER_BIND);
-    apr_array_header_t *consents = take_header(r, CAPI_HEADER_CONSENT);
+    apr_array_header_t *events, *matches, *binds, *consents;
+
+    if (!has_ours(r->headers_out) && !has_ours(r->err_headers_out)) {
+        return;
+    }
+    events = take_header(r, CAPI_HEADER_EVENT);
+    matches = take_header(r, CAPI_HEADER_MATCH);
+    binds = take_header(r, CAPI_HEADER_BIND);
+    consents = take_header(r, CAPI_HEADER_CONSENT);
 
     if (!visit || !visit->is_settled || !capi_conf_is_on(visit->dir)) {
         return;
@@ -266,13 +290,31 @@ void capi_response_register(apr_pool_t *p)
     finish_filter = ap_register_output_filter(FILTER_FINISH, finish, NULL, BEHIND_CACHE);
 }
 
+void capi_response_child_init(apr_pool_t *p, server_rec *s)
+{
+    (void)p;
+    (void)s;
+    has_cache = ap_find_linked_module("mod_cache.c") != NULL;
+}
+
+/* Whether anything can be left to do behind the caches. */
+static bool needs_finish(const request_rec *r)
+{
+    const capi_visit_t *visit = capi_visit_of(r);
+
+    return has_cache || (visit && visit->is_settled && capi_conf_is_on(visit->dir) &&
+                         (visit->click_id_is_new || capi_conf_visit_cookie(visit->server)));
+}
+
 void capi_response_insert(request_rec *r)
 {
     if (r->main) {
         return;
     }
     ap_add_output_filter_handle(take_filter, NULL, r, r->connection);
-    ap_add_output_filter_handle(finish_filter, NULL, r, r->connection);
+    if (needs_finish(r)) {
+        ap_add_output_filter_handle(finish_filter, NULL, r, r->connection);
+    }
 }
 
 /* httpd threw the filters away to send an error or a redirect of its own; the headers of the program

@@ -94,28 +94,23 @@ unsigned int capi_rule_reads(const capi_rule_t *rule)
 
 /* --- evaluating --- */
 
-/* The event that a rule makes of a request, NULL for none. */
-static json_t *make_event(capi_rule_t *rule, request_rec *view, apr_pool_t *p)
+/* What a rule's keys say of a request; NULL where that makes no event. */
+static json_t *make_input(capi_rule_t *rule, capi_evaluation_t *evaluation, apr_pool_t *p)
 {
-    capi_evaluation_t evaluation = {.line = &rule->line, .view = view};
-    json_t *event;
+    json_t *event = json_object();
     int i;
 
-    if (!capi_line_is_wanted(&evaluation)) {
-        return NULL;
-    }
-    event = json_object();
     json_object_set_new(event, "event_name", json_string(rule->line.first));
     for (i = 0; i < rule->members->nelts; i++) {
         const member_t *member = &APR_ARRAY_IDX(rule->members, i, member_t);
-        const char *text = capi_line_text(&evaluation, member->value, p);
+        const char *text = capi_line_text(evaluation, member->value, p);
 
         if (text) {
             capi_rule_key_set(event, member->key, text, p);
         }
     }
-    if (evaluation.error) {
-        capi_line_note_failure(&evaluation);
+    if (evaluation->error) {
+        capi_line_note_failure(evaluation);
         json_decref(event);
         return NULL;
     }
@@ -126,16 +121,37 @@ static json_t *make_event(capi_rule_t *rule, request_rec *view, apr_pool_t *p)
     return event;
 }
 
-static apr_status_t free_event(void *event)
+static apr_status_t free_input(void *input)
 {
-    json_decref(event);
+    json_decref(input);
     return APR_SUCCESS;
+}
+
+/* False where the rule makes no event of this request. */
+static bool make_event(capi_rule_event_t *event, capi_rule_t *rule, request_rec *view,
+                       apr_pool_t *p)
+{
+    capi_evaluation_t evaluation = {.line = &rule->line, .view = view};
+
+    if (!capi_line_is_wanted(&evaluation)) {
+        return false;
+    }
+    event->name = rule->line.first;
+    event->input = NULL;
+    if (rule->members->nelts == 0) {
+        return true;
+    }
+    event->input = make_input(rule, &evaluation, p);
+    if (event->input) {
+        apr_pool_cleanup_register(p, event->input, free_input, apr_pool_cleanup_null);
+    }
+    return event->input != NULL;
 }
 
 apr_array_header_t *capi_rules_evaluate(capi_visit_t *visit, request_rec *view, apr_pool_t *p)
 {
     const apr_array_header_t *rules = visit->dir->rules.items;
-    apr_array_header_t *events = apr_array_make(p, 1, sizeof(json_t *));
+    apr_array_header_t *events = apr_array_make(p, 1, sizeof(capi_rule_event_t));
     bool has_page_visit = visit->has_page_visit;
     int i;
 
@@ -144,28 +160,25 @@ apr_array_header_t *capi_rules_evaluate(capi_visit_t *visit, request_rec *view, 
     }
     for (i = 0; i < rules->nelts; i++) {
         capi_rule_t *rule = APR_ARRAY_IDX(rules, i, capi_rule_t *);
-        const char *sent_as = NULL;
         const char *message = NULL;
-        json_t *event;
+        capi_rule_event_t event;
         bool is_page_visit;
 
-        if (capi_name_resolve(&sent_as, &message, rule->line.first,
+        if (capi_name_resolve(&event.sent_as, &message, rule->line.first,
                               capi_conf_vocabulary(visit->dir), visit->server->event_names,
                               rule->has_order, p) != APR_SUCCESS) {
             continue; /* the check said so for the hosts it could see */
         }
-        is_page_visit = strcmp(sent_as, "page_visit") == 0;
-        if ((is_page_visit && has_page_visit) || !capi_rule_may_fire(visit, view, sent_as)) {
+        is_page_visit = strcmp(event.sent_as, "page_visit") == 0;
+        if ((is_page_visit && has_page_visit) || !capi_rule_may_fire(visit, view, event.sent_as)) {
             continue;
         }
         /* asked behind the kind of answer: an image need not be tested for its crawler */
         if (capi_visit_is_uncounted(visit)) {
             return events;
         }
-        event = make_event(rule, view, p);
-        if (event) {
-            apr_pool_cleanup_register(p, event, free_event, apr_pool_cleanup_null);
-            APR_ARRAY_PUSH(events, json_t *) = event;
+        if (make_event(&event, rule, view, p)) {
+            APR_ARRAY_PUSH(events, capi_rule_event_t) = event;
             has_page_visit |= is_page_visit;
         }
     }

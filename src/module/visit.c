@@ -15,8 +15,6 @@ APLOG_USE_MODULE(pinterest_capi);
 /* The visit: found, begun with the request, settled when its sections are known. What it puts into
  * envelopes: visit_event.c. */
 
-#define ENDPOINT_PREFIX "pinterest-capi-"
-
 capi_visit_t *capi_visit_of(const request_rec *r)
 {
     while (r->main || r->prev) {
@@ -242,6 +240,7 @@ static void export_variables(const capi_visit_t *visit, request_rec *r)
 void capi_visit_settle(request_rec *r)
 {
     capi_visit_t *visit = capi_visit_of(r);
+    const char *endpoint;
 
     if (!visit || r->main) {
         return;
@@ -252,11 +251,11 @@ void capi_visit_settle(request_rec *r)
     if (!capi_conf_is_on(visit->dir)) {
         return;
     }
-    if (r->handler && strncmp(r->handler, ENDPOINT_PREFIX, sizeof(ENDPOINT_PREFIX) - 1) == 0) {
-        const char *what = r->handler + sizeof(ENDPOINT_PREFIX) - 1;
-
+    endpoint = capi_endpoint_name(r);
+    if (endpoint) {
         visit->is_endpoint = true;
-        visit->is_browser_endpoint = strcmp(what, "collect") == 0 || strcmp(what, "context") == 0;
+        visit->is_browser_endpoint =
+            strcmp(endpoint, "collect") == 0 || strcmp(endpoint, "context") == 0;
     }
     export_variables(visit, r);
 }
@@ -266,6 +265,10 @@ static const char *consent_note(const capi_visit_t *visit)
 {
     const char *state = capi_consent_name(visit->consent.state);
 
+    if (visit->consent.state != CAPI_CONSENT_UNKNOWN && !capi_consent_is_answer(&visit->consent)) {
+        return visit->consent.state == CAPI_CONSENT_GRANTED ? "granted by default"
+                                                            : "denied by default";
+    }
     return visit->consent.state == CAPI_CONSENT_UNKNOWN
                ? state
                : apr_pstrcat(visit->first->pool, state, " by ", visit->consent.signal, NULL);
@@ -309,23 +312,35 @@ bool capi_visit_is_proxied(const capi_visit_t *visit)
     return has_unread_forward(visit->first) || hides_client(visit->first);
 }
 
-const char *capi_visit_address(const capi_visit_t *visit)
+static void read_client(capi_visit_t *visit)
 {
     const request_rec *r = visit->first;
+    const char *agent = apr_table_get(r->headers_in, "User-Agent");
 
-    if (!r->useragent_ip || hides_client(r)) {
-        return NULL;
+    visit->knows_client = true;
+    if (r->useragent_ip && !hides_client(r) &&
+        (capi_conf_is_test(visit->server) || capi_is_public_address(r->useragent_ip))) {
+        visit->address = r->useragent_ip;
     }
-    return capi_conf_is_test(visit->server) || capi_is_public_address(r->useragent_ip)
-               ? r->useragent_ip
-               : NULL;
+    if (agent && *agent && capi_is_clean_text(agent, strlen(agent))) {
+        visit->agent = agent;
+    }
 }
 
-const char *capi_visit_agent(const capi_visit_t *visit)
+const char *capi_visit_address(capi_visit_t *visit)
 {
-    const char *agent = apr_table_get(visit->first->headers_in, "User-Agent");
+    if (!visit->knows_client) {
+        read_client(visit);
+    }
+    return visit->address;
+}
 
-    return agent && *agent && capi_is_clean_text(agent, strlen(agent)) ? agent : NULL;
+const char *capi_visit_agent(capi_visit_t *visit)
+{
+    if (!visit->knows_client) {
+        read_client(visit);
+    }
+    return visit->agent;
 }
 
 static const char *own_url(const capi_visit_t *visit)

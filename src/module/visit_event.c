@@ -301,9 +301,19 @@ static bool is_withheld_for_sure(capi_visit_t *visit, const capi_envelope_event_
     return !visit->has_session_cookie;
 }
 
+static void know_client(capi_event_client_t *client, capi_visit_t *visit)
+{
+    client->click_id = visit->click_id;
+    client->address = capi_visit_address(visit);
+    client->agent = capi_visit_agent(visit);
+    client->page_url = capi_visit_page_url(visit);
+}
+
 void capi_visit_event(capi_envelope_event_t *out, capi_visit_t *visit, capi_event_t *event,
                       capi_source_t source, const json_t *user_data)
 {
+    capi_event_client_t client = {NULL};
+
     memset(out, 0, sizeof(*out));
     capi_count(CAPI_COUNT_LEFT_OUT, event->left_out);
     out->is_named = event->event_id != NULL;
@@ -320,16 +330,14 @@ void capi_visit_event(capi_envelope_event_t *out, capi_visit_t *visit, capi_even
     out->is_detached = out->context != NULL;
     out->consent = event->consent;
     out->warning = event->warning;
-    if (out->is_detached || source == CAPI_SOURCE_BACKEND) {
-        capi_event_complete(event, NULL, NULL, NULL, NULL, user_data);
+    if (!is_withheld_for_sure(visit, out)) {
+        client.user_data = user_data;
+        if (!out->is_detached && source != CAPI_SOURCE_BACKEND) {
+            know_client(&client, visit);
+        }
     }
-    else {
-        capi_event_complete(event, visit->click_id, capi_visit_address(visit),
-                            capi_visit_agent(visit), capi_visit_page_url(visit), user_data);
-    }
-    if (is_withheld_for_sure(visit, out)) {
+    else if (event->body) {
         capi_denied_bare(event->body);
     }
-    out->keys = capi_event_keys(event->body);
-    out->json = capi_event_text(&out->json_len, event->body, visit->first->pool);
+    out->json = capi_event_write(&out->json_len, &out->keys, event, &client, visit->first->pool);
 }

@@ -35,10 +35,9 @@ static capi_event_rules_t rules_of(const json_t *line)
 }
 
 /* The text of one wire format as a JSON string. */
-static json_t *wire_text(capi_wire_t wire, const capi_event_t *event, apr_pool_t *p)
+static json_t *wire_text(capi_wire_t wire, const char *canonical, apr_size_t len,
+                         const capi_event_t *event, apr_pool_t *p)
 {
-    apr_size_t len;
-    const char *canonical = capi_event_text(&len, event->body, p);
     const char *text;
 
     if (capi_wire_event(&text, &len, wire, canonical, len, event->name, p) != APR_SUCCESS) {
@@ -51,8 +50,14 @@ static json_t *answer_for(const json_t *line, apr_pool_t *p)
 {
     const json_t *input = json_object_get(line, "event");
     capi_event_rules_t rules = rules_of(line);
+    const capi_event_client_t client = {word(line, "click_id"), word(line, "address"),
+                                        word(line, "agent"), word(line, "url"), NULL};
     const char *message = NULL;
+    const char *canonical;
     capi_event_t *event;
+    capi_keys_t keys;
+    apr_size_t len;
+    json_t *body, *answer;
 
     if (capi_event_parse(&event, &message, input, &rules, p) != APR_SUCCESS) {
         return json_pack("{s:s?}", "message", message);
@@ -60,11 +65,14 @@ static json_t *answer_for(const json_t *line, apr_pool_t *p)
     if (!event->event_id) {
         capi_event_set_id(event, capi_event_derive_id(input, p), p);
     }
-    capi_event_complete(event, word(line, "click_id"), word(line, "address"), word(line, "agent"),
-                        word(line, "url"), NULL);
-    return json_pack("{s:o, s:o, s:b, s:s?}", "v5", wire_text(CAPI_WIRE_V5, event, p), "guide",
-                     wire_text(CAPI_WIRE_GUIDE, event, p), "sendable",
-                     capi_event_is_sendable(event->body), "warning", event->warning);
+    canonical = capi_event_write(&len, &keys, event, &client, p);
+    body = json_loadb(canonical, len, 0, NULL);
+    answer =
+        json_pack("{s:o, s:o, s:b, s:s?}", "v5", wire_text(CAPI_WIRE_V5, canonical, len, event, p),
+                  "guide", wire_text(CAPI_WIRE_GUIDE, canonical, len, event, p), "sendable",
+                  capi_event_is_sendable(body), "warning", event->warning);
+    json_decref(body);
+    return answer;
 }
 
 static void answer_line(const char *text, size_t len, apr_pool_t *parent)

@@ -4,6 +4,8 @@
 
 #include "unit_event.h"
 
+#define NOW apr_time_from_sec(NOW_SEC)
+
 START_TEST(test_an_event_outlives_its_input)
 {
     const capi_event_t *event =
@@ -44,30 +46,89 @@ START_TEST(test_derived_ids_depend_on_the_content_alone)
 }
 END_TEST
 
+/* The event as it is written with its client, which is what completing its body makes of it. */
+static void assert_written(capi_event_t *event, const capi_event_client_t *client, const char *want)
+{
+    capi_keys_t keys = 0;
+    apr_size_t len = 0;
+    const char *text = capi_event_write(&len, &keys, event, client, pool);
+    json_t *written = json_of(text);
+
+    ck_assert_uint_eq(len, strlen(text));
+    if (event->body) {
+        capi_event_complete(event->body, client);
+        assert_body(event, want);
+        ck_assert_uint_eq(keys, capi_event_keys(event->body));
+    }
+    event->body = written;
+    assert_body(event, want);
+    ck_assert_uint_eq(keys, capi_event_keys(written));
+    json_decref(written);
+}
+
 START_TEST(test_the_visit_completes_what_the_event_does_not_say)
 {
     capi_event_t *event = parse("{\"event_name\":\"lead\",\"user_data\":{\"click_id\":\"own\","
-                                "\"em\":\"" EMAIL_HASH "\"}}");
+                                "\"em\":\"" EMAIL_HASH "\"},\"custom_data\":{\"value\":1}}");
     json_t *keys = json_of("{\"em\":[\"other\"],\"ph\":[\"" PHONE_HASH "\"]}");
+    const capi_event_client_t client = {"visit", "203.0.113.42", "Mozilla", "https://shop.example/",
+                                        keys};
 
-    capi_event_complete(event, "visit", "203.0.113.42", "Mozilla", "https://shop.example/", keys);
-    capi_event_complete(event, NULL, NULL, "bad \xff agent", NULL, NULL);
-    assert_body(event, "{\"event_name\":\"lead\",\"action_source\":\"web\",\"event_time\":"
-                       "1776943400,\"event_source_url\":\"https://shop.example/\",\"user_data\":"
-                       "{\"click_id\":\"own\",\"em\":[\"" EMAIL_HASH "\"],\"ph\":[\"" PHONE_HASH
-                       "\"],\"client_ip_address\":\"203.0.113.42\",\"client_user_agent\":"
-                       "\"Mozilla\"}}");
-    ck_assert(capi_event_is_sendable(event->body));
+    assert_written(event, &client,
+                   "{\"event_name\":\"lead\",\"action_source\":\"web\",\"event_time\":"
+                   "1776943400,\"event_source_url\":\"https://shop.example/\",\"user_data\":"
+                   "{\"click_id\":\"own\",\"em\":[\"" EMAIL_HASH "\"],\"ph\":[\"" PHONE_HASH
+                   "\"],\"client_ip_address\":\"203.0.113.42\",\"client_user_agent\":"
+                   "\"Mozilla\"},\"custom_data\":{\"value\":\"1.00\"}}");
     json_decref(keys);
 }
 END_TEST
 
 START_TEST(test_text_that_is_not_utf8_is_not_taken_from_the_visit)
 {
-    capi_event_t *event = parse("{\"event_name\":\"lead\"}");
+    const capi_event_client_t client = {.address = "203.0.113.42", .agent = "agent \xe9"};
 
-    capi_event_complete(event, NULL, "203.0.113.42", "agent \xe9", NULL, NULL);
-    ck_assert_uint_eq(capi_event_keys(event->body), CAPI_KEY_BIT(CAPI_KEY_CLIENT_IP_ADDRESS));
+    assert_written(parse("{\"event_name\":\"lead\"}"), &client,
+                   "{\"event_name\":\"lead\",\"action_source\":\"web\",\"event_time\":1776943400,"
+                   "\"user_data\":{\"client_ip_address\":\"203.0.113.42\"}}");
+}
+END_TEST
+
+START_TEST(test_a_plain_event_says_its_name_and_its_client)
+{
+    const capi_event_client_t client = {
+        .agent = "a \"quoted\" \\ agent\twith a tab, \xc3\xa9 and a long rest",
+        .page_url = "https://shop.example/?q=%22"};
+    capi_event_t *event = capi_event_plain("page_view", "page_visit", NOW, pool);
+
+    capi_event_set_id(event, "e-1", pool);
+    assert_written(event, &client,
+                   "{\"event_name\":\"page_visit\",\"action_source\":\"web\",\"event_time\":"
+                   "1776943400,\"event_id\":\"e-1\",\"event_source_url\":"
+                   "\"https://shop.example/?q=%22\",\"user_data\":{\"client_user_agent\":"
+                   "\"a \\\"quoted\\\" \\\\ agent\\twith a tab, \xc3\xa9 and a long rest\"}}");
+    assert_written(capi_event_plain("lead", "lead", NOW, pool), &(capi_event_client_t){NULL},
+                   "{\"event_name\":\"lead\",\"action_source\":\"web\",\"event_time\":1776943400,"
+                   "\"user_data\":{}}");
+}
+END_TEST
+
+START_TEST(test_a_long_client_is_written_whole)
+{
+    char agent[9001];
+    capi_event_client_t client = {.agent = agent};
+
+    memset(agent, '"', sizeof(agent) - 1);
+    agent[sizeof(agent) - 1] = '\0';
+    capi_keys_t keys;
+    apr_size_t len;
+    json_t *written = json_of(
+        capi_event_write(&len, &keys, capi_event_plain("lead", "lead", NOW, pool), &client, pool));
+
+    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(written, "user_data"),
+                                                       "client_user_agent")),
+                     agent);
+    json_decref(written);
 }
 END_TEST
 
@@ -153,6 +214,8 @@ int main(void)
     tcase_add_test(cases, test_derived_ids_depend_on_the_content_alone);
     tcase_add_test(cases, test_the_visit_completes_what_the_event_does_not_say);
     tcase_add_test(cases, test_text_that_is_not_utf8_is_not_taken_from_the_visit);
+    tcase_add_test(cases, test_a_plain_event_says_its_name_and_its_client);
+    tcase_add_test(cases, test_a_long_client_is_written_whole);
     tcase_add_test(cases, test_merging_adds_what_is_missing_and_changes_nothing);
     tcase_add_test(cases, test_pinterests_minimum_is_kept);
     tcase_add_test(cases, test_text_of_an_event_is_compact_whatever_its_length);

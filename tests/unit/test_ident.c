@@ -4,6 +4,9 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "unit.h"
 
@@ -104,6 +107,31 @@ START_TEST(test_uuid7_of_one_instant_sort_as_they_were_minted)
         ck_assert_int_gt(strcmp(id, last), 0);
         memcpy(last, id, sizeof(last));
     }
+}
+END_TEST
+
+/* Random bytes are kept for the next ids; a copy of them must not be. */
+START_TEST(test_forked_process_mints_ids_of_its_own)
+{
+    char own[CAPI_UUID_LEN + 1];
+    char *childs =
+        mmap(NULL, sizeof(own), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int status = -1;
+    pid_t pid;
+
+    ck_assert_ptr_ne(childs, MAP_FAILED);
+    capi_uuid7(own, NOW);
+    pid = fork();
+    if (pid == 0) {
+        capi_uuid7(childs, NOW);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    capi_uuid7(own, NOW);
+    ck_assert_uint_eq(strlen(childs), CAPI_UUID_LEN);
+    ck_assert_str_ne(own + 19, childs + 19);
+    munmap(childs, sizeof(own));
 }
 END_TEST
 
@@ -223,6 +251,7 @@ int main(void)
     tcase_add_test(cases, test_used_id_hash_keeps_name_and_id_apart);
     tcase_add_test(cases, test_uuid7_has_version_variant_and_its_time);
     tcase_add_test(cases, test_uuid7_of_one_instant_sort_as_they_were_minted);
+    tcase_add_test(cases, test_forked_process_mints_ids_of_its_own);
     tcase_add_test(cases, test_uuid7_believes_a_clock_that_was_set_back);
     tcase_add_test(cases, test_uuid7_of_many_threads_are_all_different);
     tcase_add_test(cases, test_what_is_no_uuid7_has_no_time);

@@ -19,6 +19,29 @@ static void read_name(capi_cookie_t *cookie, const char *start, const char *end,
     }
 }
 
+/* The bit of a name's first two characters, of 256. */
+static unsigned int bit_of(const char *name)
+{
+    return ((unsigned char)name[0] * 31u + (unsigned char)name[1]) % 256;
+}
+
+static void note_start(capi_cookies_t *cookies, const capi_cookie_t *cookie)
+{
+    if (cookie->name_len > 1) {
+        unsigned int bit = bit_of(cookie->name);
+
+        cookies->starts[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
+}
+
+/* False where no cookie begins as `name` does, of which `len` characters count. */
+static bool may_have(const capi_cookies_t *cookies, const char *name, apr_size_t len)
+{
+    unsigned int bit = len > 1 ? bit_of(name) : 0;
+
+    return len < 2 || (cookies->starts[bit / 64] >> bit % 64 & 1);
+}
+
 static int count_pairs(const char *header)
 {
     int count = 1;
@@ -54,6 +77,7 @@ void capi_cookies_read(capi_cookies_t *cookies, const char *header, apr_pool_t *
         }
         capi_cookie_t *cookie = &list[cookies->count++];
         read_name(cookie, pair, equals, p);
+        note_start(cookies, cookie);
         cookie->value = equals + 1;
         cookie->value_len = (apr_size_t)(end - equals - 1);
     }
@@ -67,6 +91,9 @@ const capi_cookie_t *capi_cookies_find(const capi_cookies_t *cookies, const capi
     const capi_cookie_t *end = cookies->list + cookies->count;
 
     len -= is_prefix ? 1 : 0;
+    if (!may_have(cookies, name, len)) {
+        return NULL;
+    }
     for (const capi_cookie_t *at = after ? after + 1 : cookies->list; at < end; at++) {
         if ((is_prefix ? at->name_len >= len : at->name_len == len) &&
             memcmp(at->name, name, len) == 0) {

@@ -16,6 +16,8 @@ typedef struct {
 typedef struct {
     int count;
     const capi_cookie_t *list; /* in the header's order */
+    uint64_t
+        starts[4]; /* a bit for what names begin with: most that are looked for are not there */
 } capi_cookies_t;
 
 /* `header` may be NULL. What has no name or no `=` is left out. */
