@@ -354,6 +354,13 @@ START_TEST(test_crawlers_libraries_and_monitors_are_bots)
         "Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)",
         "ELB-HealthChecker/2.0",
         "kube-probe/1.29",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36 "
+        "RuxitSynthetic/1.0",
+        "Blackbox Exporter/0.25.0",
+        "Prometheus/2.53.0",
+        "Monit/5.33.0",
+        "updown.io daemon 2.11",
+        "node",
         "Apache/2.4.58 (Debian) (internal dummy connection)",
         "Baiduspider+(+http://www.baidu.com/search/spider.htm)",
         "Scrapy/2.11",
