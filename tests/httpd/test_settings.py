@@ -74,7 +74,8 @@ def httpd():
     server.expect(r"PCAPI1\d\d")
     for place in ("inner", "bare", "young", "ageless", "env", "order"):
         server.write(f"{place}/index.html", "<!doctype html>")
-    server.write("page.shtml", '<!doctype html><!--#include virtual="/index.html" -->')
+    server.write("page.shtml", '<!doctype html><!--#include virtual="/index.html" -->'
+                 '<!--#echo var="PINTEREST_CONSENT" -->')
     server.write("say.php", "<?php header($_GET['header']); echo 'x';")
     server.write("show.php", "<?php echo json_encode(array_intersect_key($_SERVER, array_flip("
                              "['PINTEREST_EPIK', 'PINTEREST_CONSENT', 'PINTEREST_EVENT_ID'])));")
@@ -123,9 +124,9 @@ def test_binds_of_an_inner_section_add_up_and_none_empties(httpd, path, count):
 
 @pytest.mark.parametrize("host, origins", [("more", "ab"), ("bare", "b"), ("quiet", "a")])
 def test_origins_of_a_host_add_up_and_none_empties(httpd, host, origins):
-    allowed = [letter for letter in "ab" if httpd.post(
-        "/collect", {"event_name": "signup", "event_id": fresh()},
-        {"Host": f"{host}.example", "Origin": f"https://{letter}.example"}).status == 200]
+    allowed = [letter for letter in "ab" if httpd.recorded(
+        "POST", "/collect", {"Host": f"{host}.example", "Origin": f"https://{letter}.example"},
+        json.dumps({"event_name": "signup", "event_id": fresh()}))[0].status == 200]
     assert allowed == list(origins)
 
 
@@ -174,9 +175,35 @@ def test_programs_are_told_what_the_request_knows(httpd):
     assert row["event_id"] == said["PINTEREST_EVENT_ID"]
 
 
+CGI = """#!/bin/sh
+echo 'Pinterest-Capi-Event: {"event_name":"signup","event_id":"cgi"}'
+echo 'Pinterest-Capi-Consent: granted'
+echo 'Content-Type: text/plain'
+echo
+echo "$PINTEREST_CONSENT $PINTEREST_EPIK $PINTEREST_EVENT_ID"
+"""
+
+
+def test_a_cgi_program_is_told_and_heard_as_php_is(make_httpd):
+    httpd = make_httpd(mpm="event", extra_modules=["cgid"], start=False)
+    httpd.conf = SENTINEL + (f"ScriptSock {httpd.run}/cgisock\nScriptAlias /cgi/ {httpd.root}/cgi/\n"
+                             "PinterestCapiConsentDefault denied\n"
+                             f"<Directory {httpd.root}/cgi>\nRequire all granted\n</Directory>")
+    httpd.expect(r"PCAPI1\d\d")
+    script = httpd.root / "cgi" / "say"
+    script.write_text(CGI)
+    script.chmod(0o755)
+    httpd.start()
+    answer, rows = httpd.recorded("GET", f"/cgi/say?epik={EPIK}")
+    assert answer.text.split()[:2] == ["denied", EPIK] and len(answer.text.split()[2]) == 36
+    assert not [k for k, _ in answer.getheaders() if k.lower().startswith("pinterest")]
+    (row,) = rows
+    assert (row["event_id"], row["consent"], row["consent_signal"]) == ("cgi", 1, "header")
+
+
 def test_a_subrequest_is_no_request_of_its_own(httpd):
     answer, rows = httpd.recorded("GET", "/page.shtml")
-    assert "Hello" in answer.text
+    assert "Hello" in answer.text and answer.text.endswith("granted")
     assert [(r["name"], r["body"]["event_source_url"]) for r in rows] == \
         [("page_visit", f"http://127.0.0.1:{httpd.port}/page.shtml")]
 
