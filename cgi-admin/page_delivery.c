@@ -193,6 +193,13 @@ static void put_attempts(html_t *html, const json_t *attempts)
     html_raw(html, "</tbody></table></div></section>\n");
 }
 
+static bool is_forgotten(const json_t *delivery)
+{
+    const char *signal = model_text(json_object_get(delivery, "consent"), "signal");
+
+    return signal && strcmp(signal, CAPI_FORGET_SIGNAL) == 0;
+}
+
 /* Rejected for good, but its data is here: it may have been the API's fault, or be mended there. */
 static void put_retry(html_t *html, const forms_t *forms, const json_t *delivery)
 {
@@ -220,7 +227,10 @@ void page_delivery(html_t *html, const forms_t *forms, const json_t *delivery, c
     section_asked(html, request, asked);
     html_put(html, "<section class=\"title\"><h1>%s</h1>", model_text(delivery, "sent_as"));
     piece_badge(html, state);
-    html_put(html, "<p>%s</p>", explain(state));
+    html_put(html, "<p>%s</p>",
+             is_forgotten(delivery) ? "Its person was forgotten before it was sent: it has been "
+                                      "erased, and only this record is left."
+                                    : explain(state));
     put_retry(html, forms, delivery);
     html_raw(html, "</section>\n<div class=\"columns\">");
     put_facts(html, delivery);

@@ -73,12 +73,16 @@ apr_status_t capi_ask_requeue(apr_int64_t *destination, capi_store_t *store, apr
 apr_status_t capi_ask_requeue_some(int *count, capi_store_t *store, apr_int64_t destination,
                                    apr_time_t until, apr_time_t now);
 
+/* Stands where the consent signal of an erased event would: nobody asks again. */
+#define CAPI_FORGET_SIGNAL "forget request"
+
 /* How far forgetting a person has come; begins as zero. */
 typedef struct {
     apr_int64_t visit; /* all up to here were looked at */
     apr_int64_t event;
-    int visits; /* contexts erased */
-    int events; /* events that waited or were kept, erased */
+    int visits;    /* contexts erased */
+    int events;    /* events that waited or were kept, erased */
+    int in_flight; /* events on their way, erased if they come back: look once more, later */
     bool has_visits_done;
     bool is_done;
 } capi_forget_t;

@@ -11,17 +11,19 @@
 
 #define PAGE_ROWS 2000
 
-/* Stands where the name of a consent signal would: nobody asks again. */
-#define SIGNAL "forgotten"
-
 static const char said[] = "erased: this person was forgotten";
 
 static apr_status_t forget_row(capi_forget_t *forget, capi_store_t *store, const capi_rows_t *rows,
                                apr_time_t now)
 {
-    const capi_ruling_t ruling = {.state = CAPI_CONSENT_DENIED, .signal = SIGNAL};
+    const capi_ruling_t ruling = {.state = CAPI_CONSENT_DENIED, .signal = CAPI_FORGET_SIGNAL};
 
-    forget->events++;
+    if (capi_flight_of(store, capi_rows_int(rows, 0))) {
+        forget->in_flight++;
+    }
+    else {
+        forget->events++;
+    }
     return capi_deny_row(store, rows, &ruling, said, now);
 }
 

@@ -23,6 +23,7 @@
 typedef struct {
     char id[CAPI_UUID_LEN + 1]; /* "": none */
     capi_forget_t forget;
+    bool was_in_flight;
     int requeued;
     int answers; /* of the route, when it was tried */
     apr_time_t begun_at;
@@ -236,19 +237,33 @@ static apr_status_t do_retry(capi_sender_t *sender, const capi_ask_t *ask, step_
     return ask->event ? retry_one(sender, ask, step) : retry_all(sender, ask, step);
 }
 
-static const char *forgotten_outcome(const capi_forget_t *forget, apr_pool_t *p)
+static const char *forgotten_outcome(const capi_progress_t *progress, apr_pool_t *p)
 {
+    const capi_forget_t *forget = &progress->forget;
+    const char *sent =
+        progress->was_in_flight ? " What was on its way may have arrived at Pinterest." : "";
+
     if (forget->visits + forget->events == 0) {
-        return "Nothing here carried it.";
+        return apr_pstrcat(p, "Nothing here carries it.", sent, NULL);
     }
     return apr_pstrcat(p, counted(forget->visits, "context", p), " and ",
-                       counted(forget->events, "event", p), " erased.", NULL);
+                       counted(forget->events, "event", p), " erased.", sent, NULL);
+}
+
+/* What a request carried is looked for again until the request has ended. */
+static void begin_again(capi_progress_t *progress, step_t *step)
+{
+    capi_forget_t *forget = &progress->forget;
+
+    progress->was_in_flight = true;
+    *forget = (capi_forget_t){.visits = forget->visits, .events = forget->events};
+    step->again_at = capi_ticks() + AGAIN_PAUSE;
 }
 
 /* What was said before the ask is in the queue or in the store; what is in the queue comes first. */
 static apr_status_t do_forget(capi_sender_t *sender, const capi_ask_t *ask, step_t *step)
 {
-    capi_forget_t *forget = &sender->asks->progress[CAPI_ASK_FORGET].forget;
+    capi_progress_t *progress = &sender->asks->progress[CAPI_ASK_FORGET];
     apr_status_t rv;
 
     if (!ask->subject) {
@@ -256,15 +271,19 @@ static apr_status_t do_forget(capi_sender_t *sender, const capi_ask_t *ask, step
         return APR_SUCCESS;
     }
     if (!is_under_way(sender->asks, ask) && !capi_intake_is_empty(sender)) {
-        memset(&sender->asks->progress[CAPI_ASK_FORGET], 0, sizeof(capi_progress_t));
+        memset(progress, 0, sizeof(*progress));
         return APR_SUCCESS;
     }
-    rv = capi_ask_forget_some(forget, sender->store, ask->subject, capi_now());
-    if (rv == APR_SUCCESS && forget->is_done) {
-        /* Over once that is so on disk. */
-        rv = capi_ask_erased(sender->store, ask->id, forgotten_outcome(forget, sender->asks->pool));
+    rv = capi_ask_forget_some(&progress->forget, sender->store, ask->subject, capi_now());
+    if (rv != APR_SUCCESS || !progress->forget.is_done) {
+        return rv;
     }
-    return rv;
+    if (progress->forget.in_flight > 0) {
+        begin_again(progress, step);
+        return rv;
+    }
+    /* Over once that is so on disk. */
+    return capi_ask_erased(sender->store, ask->id, forgotten_outcome(progress, sender->asks->pool));
 }
 
 static apr_status_t (*const doers[CAPI_ASK_COUNT])(capi_sender_t *, const capi_ask_t *,

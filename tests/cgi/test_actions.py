@@ -255,6 +255,13 @@ def test_a_settled_delivery_says_that_its_data_is_erased(writer, store):
     assert "Its user data has been erased" in page.text and page.all("pre") == []
 
 
+def test_a_forgotten_delivery_says_so(writer, store):
+    event = store.event(1, "f", state="suppressed", consent="denied", signal="forget request",
+                        error="erased: this person was forgotten")
+    page = Page(writer(f"/deliveries/{event}").text).text
+    assert "Its person was forgotten before it was sent" in page and "denied, by forget request" in page
+
+
 def test_a_rejected_delivery_can_be_sent_again_while_its_data_is_kept(writer, store, cgi):
     event = store.event(1, "r", state="rejected")
     assert forms_of(writer(f"/deliveries/{event}").text) == []

@@ -5,12 +5,13 @@ import os
 import pathlib
 import signal
 import sqlite3
+import threading
 import time
 import uuid
 
 import pytest
 
-from conftest import ACCOUNT, VALGRIND, wait_for
+from conftest import ACCOUNT, PATIENCE, VALGRIND, wait_for
 from sink import Answer, accept, results
 
 DELIVERED, REJECTED, SUPPRESSED = 10, 11, 12
@@ -174,8 +175,28 @@ def test_a_person_is_nowhere_once_forgotten(site, sink, ready):
     assert {p.name for p in files} >= {"store.db", "store.db-wal", "queue.1"}
     assert [p.name for p in files if EM.encode() in p.read_bytes()] == []
     assert set(site.states().values()) == {SUPPRESSED}
-    assert done(site, "forget", subject=EM) == (True, "Nothing here carried it.")
+    assert done(site, "forget", subject=EM) == (True, "Nothing here carries it.")
     assert EM not in site.log() and "as alice asked on the page" in site.log()
+
+
+def test_a_person_in_flight_is_forgotten_once_the_request_has_ended(site, sink, ready):
+    feed, _ = ready
+    is_over = threading.Event()
+
+    def hold(request):
+        is_over.wait(PATIENCE)
+        return Answer(503)
+
+    sink.answer = hold
+    feed.push(1, "a")
+    wait_for(lambda: sink.in_flight, "the request")
+    name = ask(site, "forget", subject=EM)
+    wait_for(lambda: site.sql("SELECT 1 FROM outbox WHERE denied_by = 'forget request'"), "the note")
+    assert site.sql("SELECT done_at FROM asks")[0]["done_at"] is None
+    is_over.set()
+    assert outcome(site, name)[0]
+    assert [p.name for p in site.state.iterdir() if EM.encode() in p.read_bytes()] == []
+    assert site.states() == {"a-0": SUPPRESSED} and len(sink.requests) == 1
 
 
 def test_what_was_asked_while_nobody_ran_is_done_at_the_start(site, sink, ready):

@@ -245,7 +245,7 @@ START_TEST(test_an_event_in_flight_is_forgotten_when_it_comes_back)
 
     take_one("o1", ADDRESS ",\"em\":[\"" EM "\"]");
     batch = claim(NOW + SEC(10));
-    forget(EM);
+    ck_assert_int_eq(forget(EM).in_flight, 1);
     ck_assert(capi_store_is_denied_since(store, batch->events, 1));
     begin();
     capi_store_retry(store, &batch->events[0], batch->request, "status 503", NOW + SEC(12),
@@ -279,12 +279,12 @@ START_TEST(test_the_asker_is_out_of_the_store_before_the_ask_is_done)
 
     ask_for(ID_1, CAPI_ASK_FORGET, EM);
     begin();
-    ck_assert_int_eq(capi_ask_erased(store, ID_1, "Nothing here carried it."), APR_SUCCESS);
+    ck_assert_int_eq(capi_ask_erased(store, ID_1, "Nothing here carries it."), APR_SUCCESS);
     commit();
     ck_assert(is_nowhere_on_disk(EM));
     ck_assert_int_eq(capi_ask_list(&list, store, pool), APR_SUCCESS);
     ck_assert_ptr_null(APR_ARRAY_IDX(list, 0, capi_ask_t).subject);
-    ck_assert_str_eq(APR_ARRAY_IDX(list, 0, capi_ask_t).outcome, "Nothing here carried it.");
+    ck_assert_str_eq(APR_ARRAY_IDX(list, 0, capi_ask_t).outcome, "Nothing here carries it.");
 }
 END_TEST
 
