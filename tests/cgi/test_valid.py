@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from forms import form_of
+from test_actions import Writer, kept
 from test_browser import fill
 
 TIDY = shutil.which("tidy")
@@ -36,3 +38,21 @@ def test_every_page_is_valid(cgi, store):
                         ("/", "since=2001-01-01&until=2002-01-01"), (f"/deliveries/{bad}", ""),
                         ("/deliveries/99999", ""), ("/nothing", ""), ("/", "limit=x")):
         assert complaints(cgi(path, query).body) == [], (path, query)
+
+
+@pytest.mark.skipif(not TIDY, reason="tidy is not installed")
+def test_pages_with_forms_are_valid(store):
+    writer = Writer(store.path)
+    assert complaints(writer("/").body) == []
+    fill(store, 0)
+    bad = store.event(1, "<b>", "<i>", state="rejected")
+    kept(store, bad, '{"user_data": {"em": ["a<b>"]}}', due=(1 << 62) + 5)
+    store.event(1, "w", state="queued")
+    writer.send(form_of(writer("/").text, "pause"))
+    name, = store.db.execute("SELECT id FROM asks").fetchone()
+    assert complaints(writer("/", f"asked={name}").body) == []
+    store.db.execute("UPDATE asks SET done_at = 1, is_well = 0, outcome = '<No & no>'")
+    for path, query in (("/", f"asked={name}"), (f"/deliveries/{bad}", f"asked={name}")):
+        assert complaints(writer(path, query).body) == []
+    answer = writer("/actions", method="POST", body=b"x")
+    assert answer.status == 403 and complaints(answer.body) == []
