@@ -148,3 +148,13 @@ void piece_badge(html_t *html, const char *state)
     piece_icon(html, state);
     html_put(html, "%s</span>", state);
 }
+
+void piece_fact(html_t *html, const char *name)
+{
+    html_put(html, "<div><dt>%s</dt><dd>", name);
+}
+
+void piece_fact_end(html_t *html)
+{
+    html_raw(html, "</dd></div>");
+}

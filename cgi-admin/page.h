@@ -56,5 +56,7 @@ void section_asked(html_t *html, const cgi_request_t *request, const json_t *ask
 /* Small pieces that several of them use. */
 void piece_icon(html_t *html, const char *name);
 void piece_badge(html_t *html, const char *state); /* a state as icon and word */
+void piece_fact(html_t *html, const char *name);   /* of a list of facts; its value comes next */
+void piece_fact_end(html_t *html);
 
 #endif

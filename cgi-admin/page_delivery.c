@@ -35,54 +35,44 @@ static const char *explain(const char *state)
     return "";
 }
 
-static void begin_fact(html_t *html, const char *name)
-{
-    html_put(html, "<div><dt>%s</dt><dd>", name);
-}
-
-static void end_fact(html_t *html)
-{
-    html_raw(html, "</dd></div>");
-}
-
 static void put_text(html_t *html, const char *name, const char *value)
 {
-    begin_fact(html, name);
+    piece_fact(html, name);
     html_put(html, value ? "%s" : "<span class=\"none\">none</span>%s", value);
-    end_fact(html);
+    piece_fact_end(html);
 }
 
 static void put_code(html_t *html, const char *name, const char *value)
 {
-    begin_fact(html, name);
+    piece_fact(html, name);
     html_put(html, value ? "<code>%s</code>" : "<span class=\"none\">none</span>%s", value);
-    end_fact(html);
+    piece_fact_end(html);
 }
 
 static void put_number(html_t *html, const char *name, const json_t *delivery, const char *field)
 {
-    begin_fact(html, name);
+    piece_fact(html, name);
     if (model_has(delivery, field)) {
         html_put(html, "%ld", (long)model_number(delivery, field));
     }
     else {
         html_raw(html, "<span class=\"none\">none</span>");
     }
-    end_fact(html);
+    piece_fact_end(html);
 }
 
 static void put_time(html_t *html, const char *name, const json_t *delivery, const char *field)
 {
-    begin_fact(html, name);
+    piece_fact(html, name);
     html_time(html, model_number(delivery, field));
-    end_fact(html);
+    piece_fact_end(html);
 }
 
 static void put_keys(html_t *html, const char *name, const json_t *keys)
 {
     apr_size_t i;
 
-    begin_fact(html, name);
+    piece_fact(html, name);
     if (json_array_size(keys) == 0) {
         html_raw(html, "<span class=\"none\">none</span>");
     }
@@ -91,19 +81,19 @@ static void put_keys(html_t *html, const char *name, const json_t *keys)
         html_put(html, "<span class=\"chip\">%s <code>%s</code></span> ", model_key_label(key),
                  key);
     }
-    end_fact(html);
+    piece_fact_end(html);
 }
 
 static void put_consent(html_t *html, const json_t *consent)
 {
     bool is_granted = strcmp(model_text(consent, "state"), "granted") == 0;
 
-    begin_fact(html, "Consent");
+    piece_fact(html, "Consent");
     html_put(html, "%s", model_text(consent, "state"));
     if (model_has(consent, "signal")) {
         html_put(html, ", by %s", model_text(consent, "signal"));
     }
-    end_fact(html);
+    piece_fact_end(html);
     if (!is_granted) {
         put_code(html, "Rule", model_text(consent, "rule"));
     }
@@ -122,9 +112,9 @@ static void put_facts(html_t *html, const json_t *delivery)
     put_code(html, "Event id", model_text(delivery, "event_id"));
     put_code(html, "Came as", model_text(delivery, "event_name"));
     put_code(html, "Sent as", model_text(delivery, "sent_as"));
-    begin_fact(html, "Source");
+    piece_fact(html, "Source");
     html_put(html, "%s: %s", source, model_source_label(source));
-    end_fact(html);
+    piece_fact_end(html);
     put_time(html, "Happened", delivery, "event_time");
     put_time(html, "Received", delivery, "received_at");
     put_consent(html, json_object_get(delivery, "consent"));

@@ -52,16 +52,19 @@ static void put_catalog(html_t *html, const json_t *catalog)
     if (model_has(catalog, "fault")) {
         html_put(html, "<p class=\"reason\">The file %s</p>", model_text(catalog, "fault"));
     }
-    html_put(html, "<dl><div><dt>File</dt><dd><code>%s</code></dd></div>",
-             model_text(catalog, "file"));
+    html_raw(html, "<dl>");
+    piece_fact(html, "File");
+    html_put(html, "<code>%s</code>", model_text(catalog, "file"));
+    piece_fact_end(html);
     if (model_has(catalog, "read_at")) {
-        html_raw(html, "<div><dt>Read</dt><dd>");
+        piece_fact(html, "Read");
         html_time(html, model_number(catalog, "read_at"));
-        html_raw(html, "</dd></div>");
+        piece_fact_end(html);
     }
-    html_raw(html, "<div><dt>Known of the newest ids</dt><dd>");
-    html_put(html, "%ld of %ld</dd></div></dl>", (long)(seen - model_number(catalog, "unknown")),
-             (long)seen);
+    piece_fact(html, "Known of the newest ids");
+    html_put(html, "%ld of %ld", (long)(seen - model_number(catalog, "unknown")), (long)seen);
+    piece_fact_end(html);
+    html_raw(html, "</dl>");
     put_examples(html, catalog);
     html_raw(html, "</article>");
 }

@@ -5,28 +5,18 @@
 
 #include <string.h>
 
-static void begin_fact(html_t *html, const char *name)
-{
-    html_put(html, "<div><dt>%s</dt><dd>", name);
-}
-
-static void end_fact(html_t *html)
-{
-    html_raw(html, "</dd></div>");
-}
-
 static void put_fact(html_t *html, const char *name, const char *value)
 {
-    begin_fact(html, name);
+    piece_fact(html, name);
     html_put(html, "%s", value ? value : "\xe2\x80\x93");
-    end_fact(html);
+    piece_fact_end(html);
 }
 
 static void put_count(html_t *html, const char *name, json_int_t number)
 {
-    begin_fact(html, name);
+    piece_fact(html, name);
     html_count(html, number);
-    end_fact(html);
+    piece_fact_end(html);
 }
 
 /* A card's top: what it is about, its name or measure, its state as icon and word. */
@@ -85,14 +75,14 @@ static void put_account(html_t *html, const json_t *account)
 
 static void put_moment(html_t *html, const char *name, const json_t *sender, const char *field)
 {
-    begin_fact(html, name);
+    piece_fact(html, name);
     if (model_has(sender, field)) {
         html_time(html, model_number(sender, field));
     }
     else {
         html_raw(html, "\xe2\x80\x93");
     }
-    end_fact(html);
+    piece_fact_end(html);
 }
 
 static void put_sender(html_t *html, const json_t *sender)

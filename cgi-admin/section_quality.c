@@ -103,9 +103,9 @@ static void put_score(html_t *html, const json_t *coverage, const json_t *before
 
 static void put_seconds(html_t *html, const char *name, const json_t *latency, const char *field)
 {
-    html_put(html, "<div><dt>%s</dt><dd>", name);
+    piece_fact(html, name);
     html_span(html, model_number(latency, field));
-    html_raw(html, "</dd></div>");
+    piece_fact_end(html);
 }
 
 static void put_latency(html_t *html, const json_t *latency)
@@ -136,11 +136,14 @@ static void put_twice(html_t *html, const json_t *day)
 {
     html_raw(html, "<article class=\"card\"><h3>Came more than once</h3><p class=\"measure\">");
     html_count(html, model_number(day, "merged") + model_number(day, "duplicate"));
-    html_raw(html, "</p><dl><div><dt>Merged into one event</dt><dd>");
+    html_raw(html, "</p><dl>");
+    piece_fact(html, "Merged into one event");
     html_count(html, model_number(day, "merged"));
-    html_raw(html, "</dd></div><div><dt>Dropped, reloads for example</dt><dd>");
+    piece_fact_end(html);
+    piece_fact(html, "Dropped, reloads for example");
     html_count(html, model_number(day, "duplicate"));
-    html_raw(html, "</dd></div></dl></article>");
+    piece_fact_end(html);
+    html_raw(html, "</dl></article>");
 }
 
 void section_quality(html_t *html, const json_t *status, const json_t *coverage,

@@ -42,6 +42,7 @@ ORDERS = [("delivered", "checkout", "checkout_complete", "header", {}),
 def fill_hours(store, shop):
     """Sixteen days with their nights; a week ago fewer events knew the click id."""
     dice = random.Random(7)
+    store.db.execute("BEGIN")
     for hours in range(16 * 24):
         when = store.now - hours * 3600
         daylight = .35 + .65 * ((12 - abs(int(when // 3600 + 3) % 24 - 12)) / 12)
@@ -62,6 +63,7 @@ def fill_hours(store, shop):
                     int(120 * daylight))
         store.count(shop, "checkout", "merged", when, 2)
         store.count(shop, "page_visit", "duplicate", when, dice.randint(0, 3))
+    store.db.execute("COMMIT")
 
 
 def fill(store, sender):
