@@ -105,6 +105,28 @@ static const char *read_ask(capi_ask_t *ask, const apr_array_header_t *fields, a
     return NULL;
 }
 
+/* What it is about, for error_log: never whom. NULL where there is no such account. */
+static const char *subject_of(const capi_ask_t *ask, capi_store_t *store, apr_pool_t *p)
+{
+    apr_array_header_t *list;
+    int i;
+
+    if (!ask->destination) {
+        return ask->event ? apr_psprintf(p, " of delivery %" APR_INT64_T_FMT, ask->event) : "";
+    }
+    if (capi_store_destinations(&list, store, p) != APR_SUCCESS) {
+        return NULL;
+    }
+    for (i = 0; i < list->nelts; i++) {
+        const capi_destination_t *row = &APR_ARRAY_IDX(list, i, capi_destination_t);
+
+        if (row->id == ask->destination) {
+            return apr_psprintf(p, " of account %s%s", row->account, row->test ? " (test)" : "");
+        }
+    }
+    return NULL;
+}
+
 static const char *asker(const cgi_request_t *request, apr_pool_t *p)
 {
     const char *address = header("REMOTE_ADDR");
@@ -124,13 +146,35 @@ static const char *way_back(const cgi_request_t *request, const capi_ask_t *ask,
     return apr_psprintf(p, "Location: %s?asked=%s\r\n", request->root, ask->id);
 }
 
+static void add(const cgi_request_t *request, capi_store_t *store, const capi_ask_t *ask,
+                const char *subject, apr_pool_t *p)
+{
+    bool is_new = false;
+
+    if (capi_ask_add(&is_new, store, ask) != APR_SUCCESS) {
+        fprintf(stderr, "PCAPI205: admin page: the store did not take an action: %s\n",
+                capi_store_error(store));
+        respond_sentence(request, 503, "Retry-After: 10\r\n", "Nothing was done",
+                         "The store could not be written: is this program run as the sender\xe2\x80"
+                         "\x99s user? error_log has the cause.",
+                         p);
+        return;
+    }
+    if (is_new) {
+        fprintf(stderr, "PCAPI204: admin page: %s asks: %s%s\n", ask->asked_by,
+                capi_ask_name(ask->kind), subject);
+    }
+    respond_sentence(request, 303, way_back(request, ask, p), "Asked",
+                     "The sender was asked. The page shows what comes of it.", p);
+}
+
 static void take(const cgi_request_t *request, capi_store_t *store,
                  const apr_array_header_t *fields, apr_pool_t *p)
 {
     capi_ask_t ask = {.asked_by = asker(request, p), .asked_at = request->now};
     forms_t forms;
-    bool is_new = false;
     const char *wrong;
+    const char *subject;
 
     if (forms_open(&forms, request, store) != APR_SUCCESS ||
         !forms_is_ours(&forms, capi_form_get(fields, "id", p), capi_form_get(fields, "token", p))) {
@@ -141,25 +185,12 @@ static void take(const cgi_request_t *request, capi_store_t *store,
         return;
     }
     wrong = read_ask(&ask, fields, p);
-    if (wrong) {
-        refuse(request, 400, "Not understood", wrong, p);
+    subject = wrong ? NULL : subject_of(&ask, store, p);
+    if (!subject) {
+        refuse(request, 400, "Not understood", wrong ? wrong : "There is no such account.", p);
         return;
     }
-    if (capi_ask_add(&is_new, store, &ask) != APR_SUCCESS) {
-        fprintf(stderr, "PCAPI205: admin page: the store did not take an action: %s\n",
-                capi_store_error(store));
-        respond_sentence(request, 503, "Retry-After: 10\r\n", "Nothing was done",
-                         "The store could not be written: is this program run as the sender\xe2\x80"
-                         "\x99s user? error_log has the cause.",
-                         p);
-        return;
-    }
-    if (is_new) {
-        fprintf(stderr, "PCAPI204: admin page: %s asks: %s\n", ask.asked_by,
-                capi_ask_name(ask.kind));
-    }
-    respond_sentence(request, 303, way_back(request, &ask, p), "Asked",
-                     "The sender was asked. The page shows what comes of it.", p);
+    add(request, store, &ask, subject, p);
 }
 
 void actions_answer(const cgi_request_t *request, apr_pool_t *p)

@@ -16,6 +16,9 @@
 /* The page reads just now, or nothing is due yet. */
 #define AGAIN_PAUSE apr_time_from_sec(1)
 
+/* What waits in the queue is taken in first. */
+#define INTAKE_PAUSE apr_time_from_msec(50)
+
 /* A destination that is tried has nothing to send after all. */
 #define TRY_PATIENCE apr_time_from_sec(5)
 
@@ -272,6 +275,7 @@ static apr_status_t do_forget(capi_sender_t *sender, const capi_ask_t *ask, step
     }
     if (!is_under_way(sender->asks, ask) && !capi_intake_is_empty(sender)) {
         memset(progress, 0, sizeof(*progress));
+        step->again_at = capi_ticks() + INTAKE_PAUSE;
         return APR_SUCCESS;
     }
     rv = capi_ask_forget_some(&progress->forget, sender->store, ask->subject, capi_now());

@@ -53,7 +53,7 @@ def test_a_form_becomes_one_ask_and_leads_back(writer, store):
     assert writer.send(form).status == 303  # pressed twice, or loaded anew
     assert asks(store) == [{"kind": "pause", "destination": 1, "event": None, "subject": None,
                             "asked_by": "alice"}]
-    assert answer.log == "PCAPI204: admin page: alice asks: pause\n"
+    assert answer.log == "PCAPI204: admin page: alice asks: pause of account 549755885175\n"
 
 
 @pytest.mark.parametrize("person, hashed", [
@@ -152,7 +152,7 @@ def test_a_body_that_is_no_form_is_refused(writer, store, body, kind):
 
 @pytest.mark.parametrize("fields", [
     {"action": "dance"}, {"action": ""}, {"account": ""}, {"account": "-1"}, {"account": "x"},
-    {"account": "0"}, {"account": "1" * 30}])
+    {"account": "0"}, {"account": "2"}, {"account": "1" * 30}])
 def test_an_ask_that_means_nothing_is_refused(writer, store, fields):
     form = form_of(writer("/").text, "pause")
     answer = writer.send(form, form.body(**fields))
