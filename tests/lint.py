@@ -84,7 +84,10 @@ def directives():
     table = "".join(p.read_text() for p in (TOP / "src/module").glob("config*.c"))
     reference = (TOP / "docs/directives.md").read_text()
     for constant, name in names.items():
-        rows = re.findall(r'AP_INIT_\w+\(\s*' + constant + r'\b', table)
+        rows = re.findall(r'AP_INIT_\w+\(\s*' + constant + r', \w+, NULL, (\w)\b', table)
+        scope = re.search(rf"^\| `{name}[ `].*?(?<!\\)\| ([VDS ]+) \|", reference, re.M)
+        if scope and rows and scope[1][-1] != rows[0]:
+            complain("docs/directives.md", f"{name}: scope is {scope[1]} there and {rows[0]} in the table")
         if len(rows) > 1:
             complain(name, f"{len(rows)} rows in the table")
         documented = f"`{name}" in reference
