@@ -158,6 +158,10 @@ void capi_store_unclaim(capi_store_t *store, const capi_outgoing_t *events, int 
  * transaction. */
 apr_status_t capi_store_retain(capi_store_t *store, int retention_days, apr_time_t now, bool *more);
 
+/* The wall clock was set: moves when everything that waits is due, ready and too old. Outside a
+ * transaction. */
+apr_status_t capi_store_shift(capi_store_t *store, apr_interval_time_t by);
+
 /* What the page shows about the sender: written when something changed. */
 apr_status_t capi_store_note(capi_store_t *store, const char *name, const char *value);
 /* A note that counts: one more. */

@@ -150,6 +150,21 @@ void capi_flight_committed(capi_store_t *store)
     }
 }
 
+void capi_flight_shift(capi_store_t *store, apr_interval_time_t by)
+{
+    apr_hash_index_t *at;
+
+    for (at = apr_hash_first(store->scratch, store->flights); at; at = apr_hash_next(at)) {
+        capi_flight_t *flight = apr_hash_this_val(at);
+
+        flight->due += by;
+    }
+    for (int i = 0; i < store->dests->nelts; i++) {
+        dest_at(store, i)->cursor_due = 0;
+        dest_at(store, i)->cursor_event = 0;
+    }
+}
+
 static void forget_new_dests(capi_store_t *store)
 {
     int kept = 0;

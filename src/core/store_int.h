@@ -72,6 +72,7 @@ typedef enum {
     CAPI_SQL_OUTBOX_ERASE,
     CAPI_SQL_LAYERS_ERASE,
     CAPI_SQL_OUTBOX_RETRY,
+    CAPI_SQL_OUTBOX_SHIFT,
     CAPI_SQL_COUNTER_ADD,
     CAPI_SQL_OLD_REJECTED,
     CAPI_SQL_OLD_WAITING,
@@ -190,6 +191,8 @@ void capi_flight_add(capi_store_t *store, capi_dest_t *dest, apr_int64_t event, 
                      int source);
 /* Takes it out; in a transaction it comes back with a rollback. */
 void capi_flight_end(capi_store_t *store, capi_flight_t *flight);
+/* All times by which things in flight and cursors are found again have moved. */
+void capi_flight_shift(capi_store_t *store, apr_interval_time_t by);
 void capi_flight_committed(capi_store_t *store);
 void capi_flight_rolled_back(capi_store_t *store);
 

@@ -245,6 +245,21 @@ apr_status_t capi_store_retain(capi_store_t *store, int retention_days, apr_time
     return rv;
 }
 
+apr_status_t capi_store_shift(capi_store_t *store, apr_interval_time_t by)
+{
+    const apr_int64_t never = CAPI_DUE_REJECTED;
+    apr_int64_t by_sec = apr_time_sec(by);
+    const void *values[] = {&by, &by, &by_sec, &never};
+    apr_status_t rv;
+
+    apr_pool_clear(store->scratch);
+    rv = capi_db_run(NULL, store, CAPI_SQL_OUTBOX_SHIFT, values);
+    if (rv == APR_SUCCESS) {
+        capi_flight_shift(store, by);
+    }
+    return rv;
+}
+
 apr_status_t capi_store_note(capi_store_t *store, const char *name, const char *value)
 {
     const void *values[] = {name, value};

@@ -292,6 +292,10 @@
     " on_denied = %s, action = 1, stripped = %lld, match_keys = 0, error = %s WHERE id = %lld"
 #define SQL_OUTBOX_ERASE "DELETE FROM outbox WHERE event BETWEEN %lld AND %lld"
 #define SQL_LAYERS_ERASE "DELETE FROM layers WHERE event = %lld"
+/* Everything that waits, but not what is kept of rejected events. */
+#define SQL_OUTBOX_SHIFT                                                                           \
+    "UPDATE outbox SET due = due + %lld, ready_at = ready_at + %lld, expires_at = expires_at +"    \
+    " %lld WHERE due < %lld"
 #define SQL_OUTBOX_RETRY "UPDATE outbox SET due = %lld WHERE event BETWEEN %lld AND %lld"
 
 /* --- counters --- */

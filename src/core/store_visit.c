@@ -297,6 +297,10 @@ static apr_status_t update_visit(capi_store_t *store, capi_visit_row_t *visit,
 {
     const capi_consent_t *consent = &envelope->consent;
 
+    /* Decided by a clock that has been set back since: any answer is newer. */
+    if (visit->decided_at > now) {
+        visit->decided_at = 0;
+    }
     if (consent->state == CAPI_CONSENT_GRANTED) {
         return grant(store, visit, envelope, now, only_missing);
     }

@@ -54,6 +54,7 @@ static void tell_destination(capi_sender_t *sender, const capi_envelope_t *envel
 static apr_status_t take_record(capi_sender_t *sender, capi_inlet_t *inlet, uint64_t *cursor,
                                 capi_intake_t *tally, apr_pool_t *p)
 {
+    const apr_time_t now = capi_now();
     capi_envelope_t *envelope;
     const void *bytes;
     apr_size_t len = 0;
@@ -66,7 +67,11 @@ static apr_status_t take_record(capi_sender_t *sender, capi_inlet_t *inlet, uint
         note_broken(sender, rv == APR_SUCCESS ? len : 0);
         return APR_SUCCESS;
     }
-    rv = capi_store_take(sender->store, envelope, capi_now(), tally, p);
+    /* From the future is what a clock stamped that was set back since. */
+    if (envelope->received_at > now) {
+        envelope->received_at = now;
+    }
+    rv = capi_store_take(sender->store, envelope, now, tally, p);
     if (rv == APR_SUCCESS) {
         tell_destination(sender, envelope);
     }

@@ -10,6 +10,9 @@
 #define STORE_PAUSE     apr_time_from_sec(1)
 #define STORE_PAUSE_MAX apr_time_from_sec(4)
 
+/* Smaller steps than this harm nothing. */
+#define CLOCK_JUMP apr_time_from_sec(5)
+
 /* Without its parent nobody waits for the sender, but a new httpd may want the lock. */
 #define ORPHAN_SEC 5
 
@@ -108,6 +111,28 @@ static bool is_over(const capi_sender_t *sender)
     return true;
 }
 
+/* The store keeps times of the wall clock. When somebody sets it, what waits is moved along: it goes
+ * when it would have gone, neither hours late nor past its time at once. */
+static void follow_clock(capi_sender_t *sender)
+{
+    apr_interval_time_t offset = capi_now() - capi_ticks();
+    apr_interval_time_t jump = offset - sender->clock_offset;
+
+    if (jump > -CLOCK_JUMP && jump < CLOCK_JUMP) {
+        return;
+    }
+    if (capi_store_shift(sender->store, jump) != APR_SUCCESS) {
+        capi_store_failed(sender, "follow the clock");
+        return;
+    }
+    sender->clock_offset = offset;
+    capi_log(CAPI_LOG_NOTICE,
+             "PCAPI117: the clock was set %s by %" APR_INT64_T_FMT
+             " s: what waits is sent when it would have been",
+             jump > 0 ? "forward" : "back",
+             apr_time_sec((jump > 0 ? jump : -jump) + apr_time_from_msec(500)));
+}
+
 static apr_time_t do_work(capi_sender_t *sender)
 {
     apr_time_t next = CAPI_NEVER;
@@ -116,6 +141,9 @@ static apr_time_t do_work(capi_sender_t *sender)
 
     if (sender->store_retry_at && capi_ticks() >= sender->store_retry_at) {
         sender->store_retry_at = 0;
+    }
+    if (!sender->store_retry_at) {
+        follow_clock(sender);
     }
     has_taken = capi_intake_turn(sender);
     capi_dispatch_collect(sender);

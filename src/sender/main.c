@@ -208,6 +208,7 @@ static bool prepare(capi_sender_t *sender)
     apr_time_t ticks = capi_ticks();
 
     sender->started = capi_now();
+    sender->clock_offset = capi_now() - ticks;
     sender->has_caught_up = true;
     sender->checkpoint_at = ticks;
     sender->retain_at = ticks + apr_time_from_sec(30);

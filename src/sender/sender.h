@@ -301,6 +301,7 @@ struct capi_sender_t {
     int store_failures;
     apr_time_t store_retry_at; /* ticks; 0: the store works */
 
+    apr_interval_time_t clock_offset;         /* of the wall clock from ticks */
     apr_time_t started, stopped, last_intake; /* wall clock */
     apr_time_t settled_at;                    /* ticks of the last write; 0: nothing to tidy */
     apr_time_t checkpoint_at, retain_at, notes_at;

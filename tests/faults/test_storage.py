@@ -36,7 +36,7 @@ def refused_by_backend(shop):
 
 
 def test_full_disk_refuses_what_it_cannot_keep_and_goes_on_by_itself(make_shop):
-    shop = make_shop(disk="40m", pause=0.02)
+    shop = make_shop(disk="64m", pause=0.02, size=5)
     shop.httpd.expect(r"PCAPI110")
     shop.look_without_module().open()
     shop.wait_said(50)
@@ -44,10 +44,14 @@ def test_full_disk_refuses_what_it_cannot_keep_and_goes_on_by_itself(make_shop):
     ballast = shop.httpd.state / "ballast"
     fill(ballast)
     wait_for(lambda: refused_by_backend(shop) > 0, "answers of 503")
+    before = shop.ledger.count_said()
     shop.assert_unharmed()
     time.sleep(FULL_SEC)
+    shop.assert_unharmed()
+    print(f"{shop.ledger.count_said() - before} events into the queue in {FULL_SEC:.0f} s and more")
     ballast.unlink()
     shop.wait_said(20, "backend")
+    assert not sum(source.broken for source in shop.sources)
     shop.settle()
     assert shop.httpd.senders() == [sender]
     assert len(lines_with(shop, "PCAPI110")) == len(lines_with(shop, "PCAPI111")) == 1

@@ -365,6 +365,24 @@ START_TEST(test_event_that_becomes_due_behind_the_cursor_is_found)
 }
 END_TEST
 
+START_TEST(test_clock_that_is_set_moves_all_that_waits_along)
+{
+    capi_envelope_t *named = envelope_at(NOW);
+    capi_batch_t *flying;
+
+    take_events(0, 2, NOW);
+    flying = claim_most(NOW, 1, CAPI_BATCH_BYTES);
+    add_event(named, CAPI_SOURCE_HEADER, "o1", ADDRESS, "");
+    take(named, NOW);
+    ck_assert_int_eq(capi_store_shift(store, -SEC(3600)), APR_SUCCESS);
+    ck_assert_int_eq(claim(NOW - SEC(3600))->count, 1);
+    capi_store_unclaim(store, flying->events, flying->count);
+    ck_assert_int_eq(claim(NOW - SEC(3600))->count, 1);
+    ck_assert_int_eq(claim(NOW - SEC(3600 - 9))->count, 0);
+    ck_assert_int_eq(claim(NOW - SEC(3600 - 10))->count, 1);
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases = unit_store_begin("dispatch");
@@ -390,5 +408,6 @@ int main(void)
     tcase_add_test(cases, test_delivering_a_batch_with_gaps_touches_no_other_event);
     tcase_add_test(cases, test_hold_is_on_record_until_it_is_released);
     tcase_add_test(cases, test_event_that_becomes_due_behind_the_cursor_is_found);
+    tcase_add_test(cases, test_clock_that_is_set_moves_all_that_waits_along);
     return unit_end("store_claim", cases);
 }

@@ -176,6 +176,17 @@ START_TEST(test_slow_request_does_not_undo_a_later_answer)
 }
 END_TEST
 
+START_TEST(test_denial_after_the_clock_was_set_back_is_heard)
+{
+    capi_envelope_t *denial = visitor_at(NOW + 5, NULL, NULL);
+
+    take(visitor_at(NOW + SEC(3600), "dj0", NULL), NOW + SEC(3600));
+    set_consent(denial, CAPI_CONSENT_DENIED, "header");
+    take(denial, NOW + 6);
+    ck_assert_int_eq(sql_int("SELECT consent FROM visits"), CAPI_CONSENT_DENIED);
+}
+END_TEST
+
 START_TEST(test_detached_event_is_completed_from_a_bind_that_was_there)
 {
     const char *text;
@@ -371,6 +382,7 @@ int main(void)
     tcase_add_test(cases, test_denial_reaches_an_event_that_comes_back_from_a_failed_request);
     tcase_add_test(cases, test_answer_of_a_visit_holds_where_a_place_has_only_its_default);
     tcase_add_test(cases, test_slow_request_does_not_undo_a_later_answer);
+    tcase_add_test(cases, test_denial_after_the_clock_was_set_back_is_heard);
     tcase_add_test(cases, test_detached_event_is_completed_from_a_bind_that_was_there);
     tcase_add_test(cases, test_detached_event_waits_for_its_bind_and_its_merge_window);
     tcase_add_test(cases, test_bind_that_comes_first_does_not_cut_the_merge_window_short);
