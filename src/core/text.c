@@ -168,7 +168,7 @@ const char *capi_click_id(bool *is_new, const char *query, const char *referer, 
     if (is_new) {
         *is_new = found != NULL;
     }
-    if (found || !cookies) {
+    if (found || !cookies || !strstr(cookies, "_epik")) {
         return found;
     }
     found = capi_cookie_raw(&len, cookies, "_epik");

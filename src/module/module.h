@@ -5,6 +5,7 @@
 
 #include "envelope.h"
 #include "event.h"
+#include "ident.h"
 #include "names.h"
 #include "queue.h"
 #include "sender_config.h"
@@ -208,7 +209,8 @@ typedef struct {
     const char *uri;      /* as the visitor sent it, before any rewrite; decoded */
     const char *args;     /* its query string, NULL if none */
     const char *page_url; /* event_source_url, made when first asked for */
-    const char *event_id; /* UUIDv7 of this request's page_visit */
+    const char *event_id; /* UUIDv7 of this request's page_visit, in the room behind */
+    char id_room[CAPI_UUID_LEN + 1];
     const char *click_id;
     bool click_id_is_new;     /* came by query or Referer: the cookie is to be set again */
     const char *session_key;  /* keyed hash; NULL if none */
@@ -234,6 +236,8 @@ typedef struct {
     apr_array_header_t *minted_names; /* const char *: names of events that got an id of ours */
     bool has_page_visit;              /* PHP said one: rules make none */
     bool knows_session_key;           /* session_key was looked for */
+    const request_rec *told;          /* the record whose variables were set last, */
+    capi_consent_state_t told_state;  /* and what they say */
     bool knows_bot;                   /* is_bot was judged */
     bool is_bot;
     bool knows_client;           /* the two behind were read: ask capi_visit_address and _agent */

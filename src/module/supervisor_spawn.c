@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -380,6 +381,15 @@ static void pause_before_start(int seconds)
     }
 }
 
+/* The sender lowers its priority by itself, and may raise it to an ordinary one again. Where httpd may
+ * not give that, it never lowers it far. */
+static void let_priority_return(void)
+{
+    const struct rlimit ordinary = {20, 20};
+
+    (void)setrlimit(RLIMIT_NICE, &ordinary);
+}
+
 static void run_child(plan_t *plan) __attribute__((noreturn));
 
 static void run_child(plan_t *plan)
@@ -388,6 +398,7 @@ static void run_child(plan_t *plan)
     (void)setpgid(0, 0);
     restore_signals();
     gather(plan);
+    let_priority_return();
     if (become_runner(plan->spawn, plan->pool) != 0) {
         say("PCAPI049: the sender cannot become its user: it does not start\n");
         _exit(EXIT_NOT_BEGUN);

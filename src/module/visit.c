@@ -110,10 +110,7 @@ static void decide_consent(capi_visit_t *visit, const request_rec *r)
 {
     const request_rec *first = visit->first;
     const apr_array_header_t *lines = visit->dir->signals.items;
-    capi_consent_input_t input = {.cookies = apr_table_get(first->headers_in, "Cookie"),
-                                  .sec_gpc = apr_table_get(first->headers_in, "Sec-GPC"),
-                                  .env = env_of,
-                                  .request = r};
+    capi_consent_input_t input = {.env = env_of, .request = r};
     capi_consent_state_t otherwise = CAPI_CONSENT_UNKNOWN;
     int count = lines ? lines->nelts : 0;
     const apr_array_header_t **lists =
@@ -129,6 +126,10 @@ static void decide_consent(capi_visit_t *visit, const request_rec *r)
     }
     else if (visit->dir->consent_default != CAPI_UNSET) {
         otherwise = (capi_consent_state_t)visit->dir->consent_default;
+    }
+    if (count > 0) {
+        input.cookies = apr_table_get(first->headers_in, "Cookie");
+        input.sec_gpc = apr_table_get(first->headers_in, "Sec-GPC");
     }
     capi_consent_decide(&visit->consent, lists, count, &input, otherwise,
                         capi_conf_consent_max_age(visit->dir), first->request_time, first->pool);
@@ -205,7 +206,6 @@ static void watch_for_proxy(request_rec *r)
 static void settle(capi_visit_t *visit)
 {
     request_rec *r = visit->first;
-    char id[CAPI_UUID_LEN + 1];
 
     visit->is_settled = true;
     if (!visit->location_config) {
@@ -220,14 +220,16 @@ static void settle(capi_visit_t *visit)
     watch_for_proxy(r);
     decide_consent(visit, r);
     find_click_id(visit);
-    if (capi_uuid7(id, apr_time_now()) == APR_SUCCESS) {
-        visit->event_id = apr_pstrmemdup(r->pool, id, CAPI_UUID_LEN);
+    if (capi_uuid7(visit->id_room, apr_time_now()) == APR_SUCCESS) {
+        visit->event_id = visit->id_room;
     }
 }
 
 /* For PHP, CGI, SSI and log formats. A redirect renames what its record had, so each has its own. */
-static void export_variables(const capi_visit_t *visit, request_rec *r)
+static void export_variables(capi_visit_t *visit, request_rec *r)
 {
+    visit->told = r;
+    visit->told_state = visit->consent.state;
     apr_table_setn(r->subprocess_env, CAPI_VAR_CONSENT, capi_consent_name(visit->consent.state));
     if (visit->click_id) {
         apr_table_setn(r->subprocess_env, CAPI_VAR_EPIK, visit->click_id);
@@ -292,7 +294,10 @@ int capi_visit_conclude(request_rec *r)
         last = last->next;
     }
     hear_env(visit, last);
-    apr_table_setn(last->subprocess_env, CAPI_VAR_CONSENT, capi_consent_name(visit->consent.state));
+    if (visit->told != last || visit->told_state != visit->consent.state) {
+        apr_table_setn(last->subprocess_env, CAPI_VAR_CONSENT,
+                       capi_consent_name(visit->consent.state));
+    }
     apr_table_setn(last->notes, CAPI_NOTE_CONSENT, consent_note(visit));
     return DECLINED;
 }

@@ -139,6 +139,7 @@ static apr_time_t do_work(capi_sender_t *sender)
     bool has_taken;
     apr_time_t at;
 
+    capi_priority_turn(sender);
     if (sender->store_retry_at && capi_ticks() >= sender->store_retry_at) {
         sender->store_retry_at = 0;
     }

@@ -21,9 +21,6 @@
 
 #include "notes.h"
 
-/* The shop comes first. */
-#define NICENESS 5
-
 /* What the pools may keep for reuse: about one batch. */
 #define POOL_KEEP (1024 * 1024)
 
@@ -43,10 +40,6 @@ static void harden(void)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     setrlimit(RLIMIT_CORE, &none);
     umask(077);
-    if (nice(NICENESS) < 0) {
-        /* Only less polite: nothing depends on it. */
-        capi_log(CAPI_LOG_DEBUG, "PCAPI107: priority not lowered");
-    }
 }
 
 /* One thread works: a second arena would only keep memory, and the embedded store's locks around
@@ -287,6 +280,7 @@ int main(int argc, const char *const argv[])
                 argv[0]);
         return EXIT_FAILURE;
     }
+    capi_priority_begin(&sender);
     sender.pool = make_pool();
     sender.signal_fd = open_signals();
     if (!sender.pool || sender.signal_fd < 0) {

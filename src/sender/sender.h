@@ -136,6 +136,11 @@ bool capi_routes_are_changed(const capi_sender_t *sender);
 apr_time_t capi_route_suspected_at(const capi_route_t *route, apr_int64_t event);
 void capi_route_suspect(capi_route_t *route, apr_int64_t event, apr_time_t refused_at);
 
+/* --- priority.c --- */
+
+void capi_priority_begin(capi_sender_t *sender);
+void capi_priority_turn(capi_sender_t *sender); /* in each round of the loop */
+
 /* --- intake.c --- */
 
 typedef struct {
@@ -272,6 +277,7 @@ typedef enum {
 } capi_phase_t;
 
 struct capi_sender_t {
+    int nice; /* how polite it is now */
     apr_pool_t *pool;
     const capi_sender_config_t *config;
     char **tokens;

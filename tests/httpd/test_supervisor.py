@@ -214,6 +214,16 @@ def test_killed_sender_is_replaced_at_once(make_httpd, mpm):
     httpd.wait_log(rf"PCAPI055: the sender \(pid {before}\)")
 
 
+def test_sender_is_polite_as_far_as_it_may_come_back(make_httpd, mpm):
+    httpd = start(make_httpd, mpm)
+    sender = the_sender(httpd)
+    assert say(httpd, "one").status == 200
+    limits = pathlib.Path(f"/proc/{sender}/limits").read_text()
+    may_come_back = int(re.search(r"Max nice priority +(\d+)", limits)[1]) >= 20
+    assert os.getpriority(os.PRIO_PROCESS, sender) == (10 if may_come_back else 5)
+    assert os.sched_getscheduler(sender) == os.SCHED_BATCH
+
+
 def test_sender_that_dies_at_start_is_not_forked_in_a_loop(make_httpd, mpm, tmp_path):
     httpd = make_httpd(mpm=mpm, start=False,
                        conf=CONF.replace("PinterestCapiApiUrl", "PinterestCapiSender /bin/false\n"

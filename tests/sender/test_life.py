@@ -315,6 +315,22 @@ def test_store_that_is_locked_loses_nothing(site, sink):
     site.wait_log("PCAPI111")
 
 
+def test_a_queue_that_fills_ends_politeness(site, sink, monkeypatch):
+    monkeypatch.setattr(site, "queue_size", 1 << 20)
+    feed, pid = site.start()
+    feed.push(1, "a")
+    site.wait_settled(1)
+    assert os.getpriority(os.PRIO_PROCESS, pid) == 10
+    with contextlib.closing(sqlite3.connect(site.state / "store.db", timeout=30,
+                                            isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        feed.push(600, "b", pad=600)
+        wait_for(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 0, "the sender to be firm", 60)
+        other.execute("ROLLBACK")
+    site.wait_settled(601, 60)
+    wait_for(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 10, "the sender to be polite again")
+
+
 def test_disk_with_room_for_notes_only_costs_no_record(site, sink):
     """A record that is refused again and again is skipped only by a store that takes others."""
     feed, pid = site.start()
