@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -50,6 +51,19 @@ static void tune_for_one_thread(void)
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_TRIM_THRESHOLD, POOL_KEEP);
     mallopt(M_MMAP_THRESHOLD, POOL_KEEP / 4);
+}
+
+/* A kernel without pidfd leaves the parent's place empty: something that never has anything to say
+ * takes it, before a file that is always readable does. */
+static bool keep_parents_place(void)
+{
+    int silent;
+
+    if (fcntl(CAPI_FD_PARENT, F_GETFD) >= 0) {
+        return true;
+    }
+    silent = eventfd(0, EFD_CLOEXEC);
+    return silent >= 0 && (silent == CAPI_FD_PARENT || dup2(silent, CAPI_FD_PARENT) >= 0);
 }
 
 static int open_signals(void)
@@ -122,16 +136,10 @@ static bool open_queues(capi_sender_t *sender)
     return true;
 }
 
-/* -1 where the kernel has no pidfd. */
-static int parent_fd(void)
-{
-    return fcntl(CAPI_FD_PARENT, F_GETFD) >= 0 ? CAPI_FD_PARENT : -1;
-}
-
 /* False where the sender is to end instead of trying again. */
 static bool may_try_again(const capi_sender_t *sender)
 {
-    struct pollfd fds[2] = {{sender->signal_fd, POLLIN, 0}, {parent_fd(), POLLIN, 0}};
+    struct pollfd fds[2] = {{sender->signal_fd, POLLIN, 0}, {CAPI_FD_PARENT, POLLIN, 0}};
 
     return poll(fds, 2, STORE_PAUSE_MS) == 0;
 }
@@ -250,7 +258,7 @@ static void release(capi_sender_t *sender)
 static int run(capi_sender_t *sender)
 {
     capi_lock_t lock =
-        capi_lock_wait(sender->config->state_dir, sender->signal_fd, parent_fd(), sender->pool);
+        capi_lock_wait(sender->config->state_dir, sender->signal_fd, CAPI_FD_PARENT, sender->pool);
     bool has_ended_well;
 
     if (lock != CAPI_LOCK_HELD) {
@@ -278,6 +286,9 @@ int main(int argc, const char *const argv[])
     if (argc > 1) {
         fprintf(stderr, "%s " CAPI_VERSION ": httpd starts this program, it takes no arguments\n",
                 argv[0]);
+        return EXIT_FAILURE;
+    }
+    if (!keep_parents_place()) {
         return EXIT_FAILURE;
     }
     capi_priority_begin(&sender);

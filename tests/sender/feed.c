@@ -104,6 +104,9 @@ static void become_sender(char **words, int count, int parent)
         place(fds[i], CAPI_FD_CONFIG + i);
         close(fds[i]);
     }
+    if (getenv("FEED_NO_PARENT")) { /* as on a kernel without pidfd */
+        close(CAPI_FD_PARENT);
+    }
     setpgid(0, 0);
     if (user && (setgroups(0, NULL) != 0 || setgid((gid_t)atoi(user)) != 0 ||
                  setuid((uid_t)atoi(user)) != 0)) {

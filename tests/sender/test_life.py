@@ -256,6 +256,18 @@ def test_orphan_takes_in_what_waits_and_ends(site, sink):
     assert sorted(set(sink.delivered())) == sorted(ids("a", 3000))
 
 
+def test_without_a_word_of_the_parent_it_works_until_it_is_told_to_end(site, sink, monkeypatch):
+    """A kernel without pidfd: what stands in its place must not be taken for the parent's end."""
+    monkeypatch.setenv("FEED_NO_PARENT", "1")
+    feed, pid = site.start()
+    feed.push(1, "a")
+    site.wait_settled(1)
+    assert "PCAPI102" not in site.log()
+    os.kill(pid, signal.SIGTERM)
+    assert feed.wait(pid) == ("exit", "0")
+    assert "httpd is gone" not in site.log()
+
+
 def test_queue_of_a_crashed_httpd_is_drained_and_finished(site, sink):
     dead = site.feed()
     dead.push(500, "old")
