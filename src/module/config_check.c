@@ -241,12 +241,14 @@ static int check_signal(const check_t *check, const capi_place_t *place, capi_si
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/* Names are judged where nothing is switched on, too; what also needs an account, or the files that
+ * are installed beside the sender, only where it is. */
 static int check_place(const check_t *check, const capi_place_t *place)
 {
     const apr_array_header_t *rules = place->conf->rules.items;
     const apr_array_header_t *allowed = place->conf->collect_allow.items;
-    const apr_array_header_t *signals = place->conf->signals.items;
-    int status = place->is_section ? check_section(check, place) : OK;
+    const apr_array_header_t *signals = capi_is_in_use() ? place->conf->signals.items : NULL;
+    int status = place->is_section && capi_is_in_use() ? check_section(check, place) : OK;
     int i;
 
     for (i = 0; status == OK && rules && i < rules->nelts; i++) {
@@ -334,12 +336,15 @@ int capi_check_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr_pool_t *t
 
     (void)log_pool;
     capi_config_seal(s, conf_pool);
-    if (!capi_is_in_use() || run_mode == AP_SQ_RM_CONFIG_DUMP) {
+    if (run_mode == AP_SQ_RM_CONFIG_DUMP) {
         return OK;
     }
-    status = check_hosts(&check);
+    status = capi_is_in_use() ? check_hosts(&check) : OK;
     for (i = 0; status == OK && i < places->nelts; i++) {
         status = check_place(&check, &APR_ARRAY_IDX(places, i, capi_place_t));
+    }
+    if (!capi_is_in_use()) {
+        return status;
     }
     if (status == OK) {
         status = check_state_dir(&check);

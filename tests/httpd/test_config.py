@@ -171,6 +171,12 @@ def test_settings_of_a_section_are_refused_in_htaccess(make_httpd, api):
         httpd.wait_log(line.split()[0] + " not allowed here")
 
 
+@pytest.mark.parametrize("line", ["PinterestCapiEvent page_vist", "PinterestCapiCollectAllow buy"])
+def test_a_wrong_name_is_refused_where_nothing_is_switched_on(configtest, line):
+    ok, text = configtest(line, settings=False)
+    assert not ok and line.split()[0] in text and line.split()[1] in text
+
+
 def test_on_without_an_account_is_refused(configtest):
     ok, text = configtest("PinterestCapi On\nPinterestCapiConsentDefault denied", settings=False)
     assert not ok and "PCAPI001" in text and "PinterestCapiAdAccount" in text
