@@ -448,14 +448,15 @@ static const char *set_on_denied(cmd_parms *cmd, void *dir, int argc, char *cons
 {
     capi_dir_conf_t *conf = dir;
     capi_keys_t keys = 0;
+    int is_limited;
     int i;
 
     capi_config_place(cmd, conf);
-    if (argc == 1 && (strcmp(argv[0], "suppress") == 0 || strcmp(argv[0], "limited") == 0)) {
-        conf->on_denied = argv[0];
+    if (argc == 1 && !capi_value_choice(&is_limited, cmd, argv[0], "suppress", "limited")) {
+        conf->on_denied = is_limited ? "limited" : "suppress";
         return NULL;
     }
-    if (argc < 2 || strcmp(argv[0], "strip") != 0) {
+    if (argc < 2 || ap_cstr_casecmp(argv[0], "strip") != 0) {
         return capi_value_error(cmd, capi_value_words(cmd, argc, argv),
                                 "is no rule: write suppress, limited, or strip KEY...");
     }

@@ -111,6 +111,8 @@ GOOD_LINES = [
     "PinterestCapiEventName my_event my_event\nPinterestCapiEvent my_event\n"
     "PinterestCapiCollectAllow my_event",
     "PinterestCapiEpikCookie Off",
+    "PinterestCapiOnDenied Limited",
+    "PinterestCapiOnDenied strip email epik client_ip_address",
     "PinterestCapiEpikCookie On domain=.shop.example max-age=60",
     "PinterestCapiSessionCookie sid_* ^([^.]+)",
     "PinterestCapiCollectAllow all",
