@@ -7,6 +7,7 @@ build='gcc libc6-dev apache2-bin apache2-dev libjansson-dev libcurl4-openssl-dev
 run='libapache2-mod-php python3 python3-jsonschema openssl ca-certificates'
 test='check valgrind apache2-suexec-pristine php-fpm php-cli php-curl python3-pytest
       python3-selenium python3-hypothesis python3-h2 faketime python3-phonenumbers chromium chromium-driver
+      postgresql libaprutil1-dbd-pgsql mariadb-server-core mariadb-client-core libaprutil1-dbd-mysql
       sqlite3 curl clang clang-format clang-tidy cppcheck prometheus tidy'
 case "$1" in
 demo) wanted="$build $run" ;;

@@ -145,6 +145,9 @@
     " FROM counters c CROSS JOIN destinations d WHERE c.hour = 0 AND d.id = c.destination"         \
     " ORDER BY c.destination, c.sent_as, c.what LIMIT 20000"
 
+/* When a sender of a shared database last gave a sign of life. */
+#define REPORT_SQL_BEAT "SELECT MAX(seen_at) FROM nodes"
+
 #define REPORT_SQL_NOTES "SELECT name, value FROM notes LIMIT 100"
 
 /* Of a destination's events that wait, those due first: how many, how many are retried, since when

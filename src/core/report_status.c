@@ -259,23 +259,41 @@ static bool is_sender(pid_t pid, apr_pool_t *p)
     return *name == '\0' || strncmp(name, "pinterest-capi", 14) == 0;
 }
 
-static json_t *sender_model(const apr_table_t *notes, apr_pool_t *p)
+/* Of several senders one may run anywhere: a number of a process says nothing, a beat does. */
+static bool has_beaten(capi_store_t *store, apr_pool_t *p)
+{
+    capi_statement_t beat = {.sql = REPORT_SQL_BEAT};
+    capi_rows_t rows;
+
+    return capi_rows_select(&rows, store, &beat, NULL, p) == APR_SUCCESS && capi_rows_next(&rows) &&
+           capi_rows_int(&rows, 0) > apr_time_now() - CAPI_LEASE;
+}
+
+static bool is_sender_alive(const apr_table_t *notes, capi_store_t *store, apr_pool_t *p)
 {
     const char *stopped = apr_table_get(notes, CAPI_NOTE_STOPPED);
+    apr_int64_t pid = note_number(notes, CAPI_NOTE_PID);
+
+    if (capi_store_is_shared(store)) {
+        return has_beaten(store, p);
+    }
+    return !(stopped && *stopped) && pid < APR_INT32_MAX && is_sender((pid_t)pid, p);
+}
+
+static json_t *sender_model(const apr_table_t *notes, bool is_alive, apr_pool_t *p)
+{
     const char *version = apr_table_get(notes, CAPI_NOTE_VERSION);
     apr_int64_t pid = note_number(notes, CAPI_NOTE_PID);
     apr_int64_t started = note_number(notes, CAPI_NOTE_STARTED);
     apr_int64_t starts = note_number(notes, CAPI_NOTE_STARTS);
     apr_int64_t intake = note_number(notes, CAPI_NOTE_LAST_INTAKE);
-    bool is_stopped = stopped && *stopped;
 
     return json_pack(
         "{s:o, s:o, s:o, s:o, s:I, s:b}", "pid", pid > 0 ? json_integer(pid) : json_null(),
         "started", started > 0 ? json_integer((json_int_t)apr_time_sec(started)) : json_null(),
         "version", version ? json_string(capi_utf8_repair(version, p)) : json_null(), "last_intake",
         intake > 0 ? json_integer((json_int_t)apr_time_sec(intake)) : json_null(), "starts",
-        (json_int_t)starts, "alive",
-        !is_stopped && pid < APR_INT32_MAX && is_sender((pid_t)pid, p));
+        (json_int_t)starts, "alive", is_alive);
 }
 
 static json_t *queue_model(const apr_table_t *notes)
@@ -332,7 +350,7 @@ static apr_status_t add_notes(json_t *status, capi_store_t *store, apr_pool_t *p
         const char *value = capi_rows_text(&rows, 1);
         apr_table_set(notes, capi_rows_text(&rows, 0), value ? value : "");
     }
-    json_object_set_new(status, "sender", sender_model(notes, p));
+    json_object_set_new(status, "sender", sender_model(notes, is_sender_alive(notes, store, p), p));
     json_object_set_new(status, "queue", queue_model(notes));
     json_object_set_new(status, "seen", seen_model(notes));
     json_object_set_new(status, "complaint", complaint_model(notes, p));

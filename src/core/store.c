@@ -102,12 +102,12 @@ static apr_status_t find_driver(capi_store_t *store, const char **message, const
 static apr_status_t connect_to(capi_store_t *store, const char **message, const char *params)
 {
     const char *error = NULL;
-    apr_status_t rv = apr_dbd_open_ex(store->driver, store->pool, params, &store->handle, &error);
+    apr_status_t rv = apr_dbd_open_ex(store->driver, store->conn, params, &store->handle, &error);
 
     if (rv != APR_SUCCESS) {
         store->handle = NULL;
         capi_db_fail(store, error);
-        *message = apr_psprintf(store->pool, "the store cannot be opened: %s", store->error);
+        *message = apr_psprintf(store->conn, "the store cannot be opened: %s", store->error);
     }
     return rv;
 }
@@ -183,12 +183,6 @@ static apr_status_t run_step(capi_store_t *store, int version)
     return rv;
 }
 
-/* Statements that were prepared before the schema changed are not prepared again by the driver. */
-static void forget_statements(capi_store_t *store)
-{
-    memset(store->statements, 0, sizeof(store->statements));
-}
-
 /* Each step in a transaction of its own, which also sees what another sender did meanwhile. */
 static apr_status_t migrate(capi_store_t *store, int *version)
 {
@@ -205,7 +199,7 @@ static apr_status_t migrate(capi_store_t *store, int *version)
         rv = read_version(version, store);
         if (rv == APR_SUCCESS && *version < CAPI_SCHEMA_VERSION) {
             rv = run_step(store, *version);
-            forget_statements(store);
+            capi_db_forget_statements(store);
             *version += 1;
         }
         if (rv == APR_SUCCESS) {
@@ -236,7 +230,7 @@ static apr_status_t check_schema(capi_store_t *store, const char **message, open
             apr_psprintf(store->pool, "the store's tables cannot be set up: %s", store->error);
         return rv;
     }
-    forget_statements(store);
+    capi_db_forget_statements(store);
     if (version == CAPI_SCHEMA_VERSION) {
         return APR_SUCCESS;
     }
@@ -250,17 +244,19 @@ static apr_status_t check_schema(capi_store_t *store, const char **message, open
     return APR_EMISMATCH;
 }
 
-/* What was in flight when the last sender died is due again; its requests say so. */
-static apr_status_t recover(capi_store_t *store)
+apr_status_t capi_store_end_attempts(capi_store_t *store)
 {
     apr_int64_t now = apr_time_now();
     const void *values[] = {&now};
-    capi_rows_t rows;
-    apr_status_t rv = capi_db_run(NULL, store, CAPI_SQL_ATTEMPTS_INTERRUPTED, values);
 
-    if (rv == APR_SUCCESS) {
-        rv = capi_db_select(&rows, store, CAPI_SQL_LAST_IDS, NULL, store->scratch);
-    }
+    return capi_db_run(NULL, store, CAPI_SQL_ATTEMPTS_INTERRUPTED, values);
+}
+
+apr_status_t capi_store_read_ids(capi_store_t *store)
+{
+    capi_rows_t rows;
+    apr_status_t rv = capi_db_select(&rows, store, CAPI_SQL_LAST_IDS, NULL, store->scratch);
+
     if (rv == APR_SUCCESS && capi_rows_next(&rows)) {
         store->last_event = capi_rows_int(&rows, 0);
         store->last_visit = capi_rows_int(&rows, 1);
@@ -270,6 +266,19 @@ static apr_status_t recover(capi_store_t *store)
         rv = capi_dest_load(store);
     }
     return rv;
+}
+
+static apr_status_t recover(capi_store_t *store)
+{
+    apr_status_t rv = capi_fleet_prepare(store);
+
+    if (rv == APR_SUCCESS) {
+        rv = capi_store_end_attempts(store);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = capi_store_read_ids(store);
+    }
+    return rv == APR_SUCCESS ? capi_ask_prepare(store) : rv;
 }
 
 static apr_status_t close_handle(void *arg)
@@ -294,10 +303,13 @@ static capi_store_t *make_store(apr_pool_t *p)
     apr_pool_create(&pool, p);
     store = apr_pcalloc(pool, sizeof(*store));
     store->pool = pool;
+    apr_pool_create(&store->conn, pool);
+    apr_pool_create(&store->prepared, store->conn);
     apr_pool_create(&store->txn, pool);
     apr_pool_create(&store->scratch, pool);
     store->dests = apr_array_make(pool, 8, sizeof(capi_dest_t *));
     store->begun = apr_array_make(pool, 1000, sizeof(apr_int64_t));
+    store->members = capi_fleet_members(pool);
     store->flights = apr_hash_make(pool);
     store->signals = apr_hash_make(pool);
     store->cache_epoch = 1;
@@ -317,6 +329,14 @@ static const char *params_of(const capi_store_t *store, const char *params, open
                   store->scratch);
 }
 
+static apr_status_t set_up_connection(capi_store_t *store, open_mode_t mode)
+{
+    if (capi_store_is_shared(store)) {
+        return capi_engine_set_up(store);
+    }
+    return store->path ? set_pragmas(store, mode) : APR_SUCCESS;
+}
+
 static apr_status_t open_once(capi_store_t *store, const char **message, const char *params,
                               open_mode_t mode)
 {
@@ -325,12 +345,15 @@ static apr_status_t open_once(capi_store_t *store, const char **message, const c
     if (rv != APR_SUCCESS) {
         return rv;
     }
+    rv = set_up_connection(store, mode);
     if (store->path) {
-        rv = set_pragmas(store, mode);
         capi_db_note_file(store);
-        if (rv == APR_SUCCESS && mode == OPEN_TO_WRITE) {
-            rv = check_file(store);
-        }
+    }
+    if (rv == APR_SUCCESS && store->path && mode == OPEN_TO_WRITE) {
+        rv = check_file(store);
+    }
+    if (rv == APR_SUCCESS && mode == OPEN_TO_WRITE) {
+        rv = capi_engine_lock(store, true);
     }
     if (rv != APR_SUCCESS) {
         *message = apr_psprintf(store->pool, "the store cannot be used: %s", store->error);
@@ -340,7 +363,7 @@ static apr_status_t open_once(capi_store_t *store, const char **message, const c
     if (rv == APR_SUCCESS && mode == OPEN_TO_WRITE) {
         rv = recover(store);
         if (rv == APR_SUCCESS) {
-            rv = capi_ask_prepare(store);
+            rv = capi_engine_lock(store, false);
         }
         if (rv != APR_SUCCESS) {
             *message = apr_psprintf(store->pool, "the store cannot be read: %s", store->error);
@@ -386,6 +409,8 @@ static apr_status_t try_open(capi_store_t **opened, const char **message, const 
     apr_status_t rv;
 
     store->path = path ? apr_pstrdup(store->pool, path) : NULL;
+    store->params = apr_pstrdup(store->pool, params);
+    store->engine = capi_engine_of(driver);
     store->read_only = mode != OPEN_TO_WRITE;
     rv = find_driver(store, &said, driver);
     if (rv == APR_SUCCESS) {
@@ -470,17 +495,30 @@ void capi_store_close(capi_store_t *store)
     apr_pool_destroy(store->pool);
 }
 
+apr_status_t capi_store_reconnect(capi_store_t *store)
+{
+    const char *ignored;
+    apr_status_t rv;
+
+    if (capi_store_is_damaged(store)) {
+        return APR_EGENERAL;
+    }
+    capi_store_rollback(store);
+    if (store->engine == CAPI_ENGINE_MYSQL) {
+        /* Its statements end before the connection; others' end with it. */
+        apr_pool_clear(store->prepared);
+    }
+    close_handle(store);
+    apr_pool_clear(store->conn);
+    apr_pool_create(&store->prepared, store->conn);
+    capi_db_forget_statements(store);
+    rv = connect_to(store, &ignored, store->params);
+    return rv == APR_SUCCESS ? set_up_connection(store, OPEN_TO_WRITE) : rv;
+}
+
 const char *capi_store_error(const capi_store_t *store)
 {
     return store->error;
-}
-
-apr_status_t capi_store_begin(capi_store_t *store)
-{
-    store->tallies = NULL;
-    store->last_tally = NULL;
-    apr_pool_clear(store->scratch);
-    return capi_db_begin(store);
 }
 
 static void forget_transaction(capi_store_t *store)
@@ -515,4 +553,21 @@ void capi_store_rollback(capi_store_t *store)
         capi_db_end(store, false);
         forget_transaction(store);
     }
+}
+
+apr_status_t capi_store_begin(capi_store_t *store)
+{
+    apr_status_t rv;
+
+    store->tallies = NULL;
+    store->last_tally = NULL;
+    apr_pool_clear(store->scratch);
+    rv = capi_db_begin(store);
+    if (rv == APR_SUCCESS) {
+        rv = capi_fleet_take_turn(store);
+    }
+    if (rv != APR_SUCCESS) {
+        capi_store_rollback(store);
+    }
+    return rv;
 }

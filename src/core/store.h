@@ -21,6 +21,9 @@ void capi_store_close(capi_store_t *store);
 apr_status_t capi_store_open_to_ask(capi_store_t **store, const char **message, const char *driver,
                                     const char *params, apr_pool_t *p);
 
+/* After a failure: opens the connection anew where it may be lost. What is remembered stays. */
+apr_status_t capi_store_reconnect(capi_store_t *store);
+
 /* The last error in the engine's words, for the log. */
 const char *capi_store_error(const capi_store_t *store);
 
@@ -35,6 +38,30 @@ bool capi_store_is_damaged(capi_store_t *store);
 apr_status_t capi_store_begin(capi_store_t *store);
 apr_status_t capi_store_commit(capi_store_t *store);
 void capi_store_rollback(capi_store_t *store);
+
+/* --- several senders on one database --- */
+
+/* A sender that has given no sign of life for so long is gone. */
+#define CAPI_LEASE apr_time_from_sec(60)
+
+/* True where it is a server's, which others may use as well. */
+bool capi_store_is_shared(const capi_store_t *store);
+
+/* Takes a place among them under a name that stays the same when this sender starts again; does
+ * nothing with a file. What the place had waiting is this sender's. */
+apr_status_t capi_store_join(capi_store_t *store, const char *name);
+
+/* A sign of life, and a look at the others. `ticks` is any clock that never goes back; `now` is for
+ * the record. */
+typedef struct {
+    bool is_member; /* false: others believed this one dead. Join again; drop what is in flight */
+    bool is_first;  /* of those that live: does what one alone should do */
+    bool hands_changed; /* others wrote: what is due may have changed */
+    apr_int64_t silent; /* a node that fell silent, whose events are ours now; 0: none */
+    int taken_over;     /* its events */
+} capi_beat_t;
+apr_status_t capi_store_beat(capi_beat_t *beat, capi_store_t *store, apr_time_t ticks,
+                             apr_time_t now);
 
 /* --- intake: the queue's records, in order, inside a transaction --- */
 

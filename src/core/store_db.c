@@ -90,6 +90,15 @@ static const char *const sql_text[CAPI_SQL_COUNT] = {
     [CAPI_SQL_VISIT_KEYS_FORGET] = SQL_VISIT_KEYS_FORGET,
     [CAPI_SQL_VISIT_FORGET] = SQL_VISIT_FORGET,
     [CAPI_SQL_OLD_ASKS] = SQL_OLD_ASKS,
+    [CAPI_SQL_TURN] = SQL_TURN,
+    [CAPI_SQL_META_ADD_ONCE] = SQL_META_ADD_ONCE,
+    [CAPI_SQL_NODE_OF_NAME] = SQL_NODE_OF_NAME,
+    [CAPI_SQL_NODE_ADD] = SQL_NODE_ADD,
+    [CAPI_SQL_NODES] = SQL_NODES,
+    [CAPI_SQL_NODE_BEAT] = SQL_NODE_BEAT,
+    [CAPI_SQL_NODE_GONE] = SQL_NODE_GONE,
+    [CAPI_SQL_OUTBOX_TAKEN] = SQL_OUTBOX_TAKEN,
+    [CAPI_SQL_ATTEMPTS_ABANDONED] = SQL_ATTEMPTS_ABANDONED,
 };
 
 bool capi_db_is_damage(const char *error)
@@ -112,6 +121,8 @@ static void note_damage(capi_store_t *store)
 apr_status_t capi_db_fail(capi_store_t *store, const char *error)
 {
     apr_cpystrn(store->error, error ? error : "no reason given", sizeof(store->error));
+    /* A server adds lines about where in the statement. */
+    store->error[strcspn(store->error, "\r\n")] = '\0';
     if (store->path && !store->read_only && !store->is_damaged && capi_db_is_damage(store->error)) {
         note_damage(store);
     }
@@ -174,8 +185,14 @@ static apr_status_t prepare(capi_store_t *store, capi_statement_t *statement)
     if (statement->prepared) {
         return APR_SUCCESS;
     }
-    rc = apr_dbd_prepare(store->driver, store->pool, store->handle, statement->sql,
-                         statement->label, &statement->prepared);
+    if (!statement->label && store->engine == CAPI_ENGINE_PGSQL) {
+        /* Without a name the driver tells the server no types, and it cannot guess all. */
+        statement->label =
+            apr_psprintf(store->conn, "capi_%d_once_%d", store->generation, ++store->prepared_once);
+    }
+    rc = apr_dbd_prepare(store->driver, store->prepared, store->handle,
+                         capi_engine_sql(store, statement->sql, store->conn), statement->label,
+                         &statement->prepared);
     if (rc) {
         statement->prepared = NULL;
         return fail(store, rc);
@@ -189,9 +206,31 @@ static capi_statement_t *statement_of(capi_store_t *store, capi_sql_t which)
 
     if (!statement->sql) {
         statement->sql = sql_text[which];
-        statement->label = apr_psprintf(store->pool, "capi_%d", (int)which);
+        /* A server keeps what was prepared under a name, also after we forgot it. */
+        statement->label = apr_psprintf(store->conn, "capi_%d_%d", store->generation, (int)which);
     }
     return statement;
+}
+
+void capi_db_forget_statements(capi_store_t *store)
+{
+    memset(store->statements, 0, sizeof(store->statements));
+    store->generation++;
+}
+
+/* Others' statements run while a result is read: PostgreSQL's driver fetches all of it only where it
+ * is asked for one to walk about in; the others do anyhow. */
+static int wants_all(const capi_store_t *store)
+{
+    return store->engine == CAPI_ENGINE_PGSQL;
+}
+
+static apr_status_t check_usable(capi_store_t *store)
+{
+    if (!store->handle) {
+        return capi_db_fail(store, "there is no connection to the database");
+    }
+    return store->is_broken ? APR_EGENERAL : APR_SUCCESS;
 }
 
 apr_status_t capi_rows_select(capi_rows_t *rows, capi_store_t *store, capi_statement_t *statement,
@@ -204,15 +243,15 @@ apr_status_t capi_rows_select(capi_rows_t *rows, capi_store_t *store, capi_state
     memset(rows, 0, sizeof(*rows));
     rows->store = store;
     rows->pool = p;
-    if (store->is_broken) {
-        return APR_EGENERAL;
+    rv = check_usable(store);
+    if (rv == APR_SUCCESS) {
+        rv = prepare(store, statement);
     }
-    rv = prepare(store, statement);
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rc = apr_dbd_pbselect(store->driver, p, store->handle, &rows->results, statement->prepared, 0,
-                          (const void **)(uintptr_t)(values ? values : none));
+    rc = apr_dbd_pbselect(store->driver, p, store->handle, &rows->results, statement->prepared,
+                          wants_all(store), (const void **)(uintptr_t)(values ? values : none));
     return rc ? fail(store, rc) : APR_SUCCESS;
 }
 
@@ -223,7 +262,22 @@ bool capi_rows_next(capi_rows_t *rows)
 
 const char *capi_rows_text(const capi_rows_t *rows, int column)
 {
-    return apr_dbd_get_entry(rows->store->driver, rows->row, column);
+    const apr_dbd_driver_t *driver = rows->store->driver;
+    const char *text = NULL;
+
+    if (rows->store->engine == CAPI_ENGINE_SQLITE) {
+        return apr_dbd_get_entry(driver, rows->row, column);
+    }
+    /* PostgreSQL's entries do not tell NULL from an empty text. What a server's driver gives lasts
+     * until the next row. */
+    if (rows->store->engine == CAPI_ENGINE_MYSQL) {
+        text = apr_dbd_get_entry(driver, rows->row, column);
+    }
+    else if (apr_dbd_datum_get(driver, rows->row, column, APR_DBD_TYPE_STRING, &text) !=
+             APR_SUCCESS) {
+        text = NULL;
+    }
+    return apr_pstrdup(rows->pool, text);
 }
 
 apr_int64_t capi_rows_int(const capi_rows_t *rows, int column)
@@ -247,10 +301,10 @@ apr_status_t capi_db_run(int *changed, capi_store_t *store, capi_sql_t which,
     int count = 0;
     int rc;
 
-    if (store->is_broken) {
-        return APR_EGENERAL;
+    rv = check_usable(store);
+    if (rv == APR_SUCCESS) {
+        rv = prepare(store, statement);
     }
-    rv = prepare(store, statement);
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -267,13 +321,15 @@ apr_status_t capi_db_run(int *changed, capi_store_t *store, capi_sql_t which,
 
 apr_status_t capi_db_exec(capi_store_t *store, const char *sql)
 {
+    apr_status_t rv = check_usable(store);
     int count = 0;
     int rc;
 
-    if (store->is_broken) {
-        return APR_EGENERAL;
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    rc = apr_dbd_query(store->driver, store->handle, &count, sql);
+    rc = apr_dbd_query(store->driver, store->handle, &count,
+                       capi_engine_sql(store, sql, store->scratch));
     return rc ? fail(store, rc) : APR_SUCCESS;
 }
 
@@ -282,14 +338,57 @@ apr_status_t capi_db_exec_select(const char **first, capi_store_t *store, const 
                                  apr_pool_t *p)
 {
     capi_rows_t rows = {.store = store, .pool = p};
+    apr_status_t rv = check_usable(store);
     int rc;
 
-    rc = apr_dbd_select(store->driver, p, store->handle, &rows.results, sql, 0);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rc = apr_dbd_select(store->driver, p, store->handle, &rows.results, sql, wants_all(store));
     if (rc) {
         return fail(store, rc);
     }
     *first = capi_rows_next(&rows) ? capi_rows_text(&rows, 0) : NULL;
+    while (rows.row && capi_rows_next(&rows)) {
+        continue;
+    }
     return APR_SUCCESS;
+}
+
+/* apr_dbd's own transaction with PostgreSQL crashes where BEGIN finds the connection lost. */
+static int run_plain(capi_store_t *store, const char *sql)
+{
+    int ignored = 0;
+
+    return apr_dbd_query(store->driver, store->handle, &ignored, sql);
+}
+
+static int start_transaction(capi_store_t *store)
+{
+    int rc;
+
+    if (store->engine == CAPI_ENGINE_PGSQL) {
+        return run_plain(store, "BEGIN");
+    }
+    rc = apr_dbd_transaction_start(store->driver, store->txn, store->handle, &store->trans);
+    if (rc && store->trans) {
+        /* The object is there although BEGIN failed, and its pool's cleanup would commit. */
+        apr_dbd_transaction_mode_set(store->driver, store->trans, APR_DBD_TRANSACTION_ROLLBACK);
+        apr_dbd_transaction_end(store->driver, store->txn, store->trans);
+        store->trans = NULL;
+    }
+    return rc;
+}
+
+static int end_transaction(capi_store_t *store, bool is_commit)
+{
+    if (store->engine == CAPI_ENGINE_PGSQL) {
+        return run_plain(store, is_commit ? "COMMIT" : "ROLLBACK");
+    }
+    if (!is_commit) {
+        apr_dbd_transaction_mode_set(store->driver, store->trans, APR_DBD_TRANSACTION_ROLLBACK);
+    }
+    return apr_dbd_transaction_end(store->driver, store->txn, store->trans);
 }
 
 apr_status_t capi_db_begin(capi_store_t *store)
@@ -299,17 +398,12 @@ apr_status_t capi_db_begin(capi_store_t *store)
     apr_pool_clear(store->txn);
     /* A pointer used again would keep errors from poisoning the transaction. */
     store->trans = NULL;
-    rc = apr_dbd_transaction_start(store->driver, store->txn, store->handle, &store->trans);
+    if (!store->handle) {
+        return check_usable(store);
+    }
+    rc = start_transaction(store);
     if (rc) {
-        apr_status_t rv = fail(store, rc);
-
-        /* The object is there although BEGIN failed, and its pool's cleanup would commit. */
-        if (store->trans) {
-            apr_dbd_transaction_mode_set(store->driver, store->trans, APR_DBD_TRANSACTION_ROLLBACK);
-            apr_dbd_transaction_end(store->driver, store->txn, store->trans);
-            store->trans = NULL;
-        }
-        return rv;
+        return fail(store, rc);
     }
     store->is_open = true;
     store->is_broken = false;
@@ -320,20 +414,15 @@ apr_status_t capi_db_end(capi_store_t *store, bool is_wanted)
 {
     bool is_commit = is_wanted && !store->is_broken;
     apr_status_t rv = is_wanted && store->is_broken ? APR_EGENERAL : APR_SUCCESS;
-    int ignored = 0;
-    int rc;
+    int rc = end_transaction(store, is_commit);
 
-    if (!is_commit) {
-        apr_dbd_transaction_mode_set(store->driver, store->trans, APR_DBD_TRANSACTION_ROLLBACK);
-    }
-    rc = apr_dbd_transaction_end(store->driver, store->txn, store->trans);
     store->trans = NULL;
     store->is_open = false;
     store->is_broken = false;
     if (rc && is_commit) {
         rv = fail(store, rc);
         /* A COMMIT that failed for want of room or a lock may have left the transaction open. */
-        apr_dbd_query(store->driver, store->handle, &ignored, "ROLLBACK");
+        run_plain(store, "ROLLBACK");
     }
     return is_commit && rv == APR_SUCCESS && capi_store_is_damaged(store) ? APR_EGENERAL : rv;
 }

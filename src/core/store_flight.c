@@ -31,9 +31,14 @@ apr_status_t capi_dest_load(capi_store_t *store)
         return rv;
     }
     while (capi_rows_next(&rows)) {
-        capi_dest_t *dest = apr_pcalloc(store->pool, sizeof(*dest));
+        apr_int64_t id = capi_rows_int(&rows, 0);
+        capi_dest_t *dest;
 
-        dest->row.id = capi_rows_int(&rows, 0);
+        if (capi_dest_of(store, id)) {
+            continue;
+        }
+        dest = apr_pcalloc(store->pool, sizeof(*dest));
+        dest->row.id = id;
         dest->row.account = apr_pstrdup(store->pool, capi_rows_text(&rows, 1));
         dest->row.api_url = apr_pstrdup(store->pool, capi_rows_text(&rows, 2));
         dest->row.test = capi_rows_int(&rows, 3) != 0;

@@ -100,6 +100,15 @@ typedef enum {
     CAPI_SQL_VISIT_KEYS_FORGET,
     CAPI_SQL_VISIT_FORGET,
     CAPI_SQL_OLD_ASKS,
+    CAPI_SQL_TURN,
+    CAPI_SQL_META_ADD_ONCE,
+    CAPI_SQL_NODE_OF_NAME,
+    CAPI_SQL_NODE_ADD,
+    CAPI_SQL_NODES,
+    CAPI_SQL_NODE_BEAT,
+    CAPI_SQL_NODE_GONE,
+    CAPI_SQL_OUTBOX_TAKEN,
+    CAPI_SQL_ATTEMPTS_ABANDONED,
     CAPI_SQL_COUNT
 } capi_sql_t;
 
@@ -155,6 +164,41 @@ void capi_db_note_file(capi_store_t *store);
 /* Says what went wrong, and poisons an open transaction. Damage is noted beside the file, so that
  * the next open sets it aside. */
 apr_status_t capi_db_fail(capi_store_t *store, const char *error);
+
+/* Statements are prepared anew: after the schema changed, or the connection. */
+void capi_db_forget_statements(capi_store_t *store);
+
+/* --- engines (store_engine.c) --- */
+
+typedef enum { CAPI_ENGINE_SQLITE, CAPI_ENGINE_PGSQL, CAPI_ENGINE_MYSQL } capi_engine_t;
+
+capi_engine_t capi_engine_of(const char *driver);
+
+/* The SQL as the engine reads it. */
+const char *capi_engine_sql(const capi_store_t *store, const char *sql, apr_pool_t *p);
+
+/* A server's settings for this connection. */
+apr_status_t capi_engine_set_up(capi_store_t *store);
+
+/* Only one sender at a time sets up tables. */
+apr_status_t capi_engine_lock(capi_store_t *store, bool is_wanted);
+
+/* --- several senders (store_fleet.c) --- */
+
+#define CAPI_TURN "turn" /* the row of meta */
+
+apr_array_header_t *capi_fleet_members(apr_pool_t *p);
+apr_status_t capi_fleet_prepare(capi_store_t *store);
+
+/* Waits until no other sender writes; what others wrote meanwhile is read where it was remembered. In
+ * a transaction, first of all. */
+apr_status_t capi_fleet_take_turn(capi_store_t *store);
+
+/* Of this node: what was in flight when it died is due again; its requests say so. */
+apr_status_t capi_store_end_attempts(capi_store_t *store);
+
+/* The highest ids in use, and destinations that are not known yet. */
+apr_status_t capi_store_read_ids(capi_store_t *store);
 
 /* --- destinations, and what is in flight (store_flight.c) --- */
 
@@ -330,9 +374,11 @@ apr_status_t capi_settle(capi_store_t *store, capi_dest_t *dest, apr_int64_t eve
 apr_status_t capi_erase(capi_store_t *store, apr_int64_t event, int flags);
 
 struct capi_store_t {
-    apr_pool_t *pool;    /* as long as the connection */
-    apr_pool_t *txn;     /* one transaction */
-    apr_pool_t *scratch; /* one envelope or call */
+    apr_pool_t *pool;
+    apr_pool_t *conn;     /* as long as the connection */
+    apr_pool_t *prepared; /* statements, below conn */
+    apr_pool_t *txn;      /* one transaction */
+    apr_pool_t *scratch;  /* one envelope or call */
     const apr_dbd_driver_t *driver;
     apr_dbd_t *handle;
     apr_dbd_transaction_t *trans;
@@ -344,6 +390,13 @@ struct capi_store_t {
     dev_t device;     /* which file the writer opened, and how long it has been seen */
     ino_t inode;
     off_t len;
+    const char *params;
+    capi_engine_t engine;
+    apr_int64_t node;            /* 0: alone, or not joined */
+    apr_array_header_t *members; /* in store_fleet.c */
+    bool hands_changed;          /* since the last beat */
+    int generation;              /* of statements */
+    int prepared_once;
     char error[512];
     capi_statement_t statements[CAPI_SQL_COUNT];
 

@@ -2,21 +2,25 @@
 #define CAPI_STORE_SQL_H
 
 /* All SQL text of the store, one constant a statement, named after its purpose. Plain SQL wherever
- * there is a choice: the driver is a setting. %s and %lld are apr_dbd's placeholders; a literal
- * percent sign would be %%. Times are microseconds unless a column says otherwise. */
+ * there is a choice: the driver is a setting (store_engine.c has what differs). %s and %lld are
+ * apr_dbd's placeholders; a literal percent sign would be %%. Times are microseconds unless a column
+ * says otherwise. Texts in keys are VARCHAR: MySQL wants to know how long they get. What stands in
+ * shared comments is for a database of several senders; @node there is the number of this one. */
 
 /* --- schema, step by step; each step is one transaction and raises schema_version by one --- */
 
 #define SQL_META_TABLE                                                                             \
-    "CREATE TABLE IF NOT EXISTS meta (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)"
+    "CREATE TABLE IF NOT EXISTS meta (name VARCHAR(40) NOT NULL PRIMARY KEY, value TEXT NOT NULL)"
 
 /* What the page shows about the sender. */
-#define SQL_NOTES_TABLE "CREATE TABLE notes (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)"
+#define SQL_NOTES_TABLE                                                                            \
+    "CREATE TABLE notes (name VARCHAR(40) NOT NULL PRIMARY KEY, value TEXT NOT NULL)"
 
 /* Where events go. `waiting` counts the outbox rows that still wait: the page never counts them. */
 #define SQL_DESTINATIONS_TABLE                                                                     \
-    "CREATE TABLE destinations (id INTEGER PRIMARY KEY, account TEXT NOT NULL,"                    \
-    " api_url TEXT NOT NULL, test INTEGER NOT NULL, wire INTEGER NOT NULL, held_since BIGINT,"     \
+    "CREATE TABLE destinations (id INTEGER PRIMARY KEY, account VARCHAR(40) NOT NULL,"             \
+    " api_url VARCHAR(400) NOT NULL, test INTEGER NOT NULL, wire INTEGER NOT NULL, held_since "    \
+    "BIGINT,"                                                                                      \
     " held_reason TEXT, waiting BIGINT NOT NULL DEFAULT 0, UNIQUE (account, api_url, test, wire))"
 
 /* The record of an event: no person in it. Ids grow in the order of intake. event_time is in
@@ -26,7 +30,7 @@
  * what the rule did to it. */
 #define SQL_EVENTS_TABLE                                                                           \
     "CREATE TABLE events (id INTEGER PRIMARY KEY, destination INTEGER NOT NULL,"                   \
-    " sent_as TEXT NOT NULL, event_id TEXT NOT NULL, name TEXT NOT NULL,"                          \
+    " sent_as VARCHAR(190) NOT NULL, event_id VARCHAR(400) NOT NULL, name TEXT NOT NULL,"          \
     " event_time BIGINT NOT NULL, received_at BIGINT NOT NULL, settled_at BIGINT,"                 \
     " source INTEGER NOT NULL, state INTEGER NOT NULL, consent INTEGER NOT NULL,"                  \
     " consent_signal TEXT, on_denied TEXT, action INTEGER NOT NULL DEFAULT 0,"                     \
@@ -45,8 +49,9 @@
     "CREATE TABLE outbox (event INTEGER PRIMARY KEY, destination INTEGER NOT NULL,"                \
     " due BIGINT NOT NULL, ready_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,"                  \
     " flags INTEGER NOT NULL, source INTEGER NOT NULL, match_keys INTEGER NOT NULL,"               \
-    " visit BIGINT, wants_key TEXT, on_denied TEXT, denied_by TEXT, payload TEXT NOT NULL)"
-#define SQL_OUTBOX_DUE   "CREATE INDEX outbox_due ON outbox (destination, due)"
+    " visit BIGINT, wants_key VARCHAR(190), on_denied TEXT, denied_by TEXT,"                       \
+    " payload TEXT NOT NULL/*shared:, node BIGINT NOT NULL*/)"
+#define SQL_OUTBOX_DUE   "CREATE INDEX outbox_due ON outbox (destination, /*shared:node, */due)"
 #define SQL_OUTBOX_VISIT "CREATE INDEX outbox_visit ON outbox (visit) WHERE visit IS NOT NULL"
 #define SQL_OUTBOX_WANTS                                                                           \
     "CREATE INDEX outbox_wants ON outbox (wants_key) WHERE wants_key IS NOT NULL"
@@ -65,7 +70,7 @@
     "user_data TEXT)"
 #define SQL_VISITS_SEEN "CREATE INDEX visits_seen ON visits (seen_at)"
 #define SQL_VISIT_KEYS_TABLE                                                                       \
-    "CREATE TABLE visit_keys (name TEXT NOT NULL PRIMARY KEY, visit BIGINT NOT NULL,"              \
+    "CREATE TABLE visit_keys (name VARCHAR(190) NOT NULL PRIMARY KEY, visit BIGINT NOT NULL,"      \
     " by_server INTEGER NOT NULL)"
 #define SQL_VISIT_KEYS_VISIT "CREATE INDEX visit_keys_visit ON visit_keys (visit)"
 
@@ -75,7 +80,7 @@
     "CREATE TABLE attempts (id INTEGER PRIMARY KEY, destination INTEGER NOT NULL,"                 \
     " started_at BIGINT NOT NULL, finished_at BIGINT, http_status INTEGER, request_id TEXT,"       \
     " error TEXT, events INTEGER NOT NULL, from_due BIGINT NOT NULL, from_event BIGINT NOT NULL,"  \
-    " to_due BIGINT NOT NULL, to_event BIGINT NOT NULL)"
+    " to_due BIGINT NOT NULL, to_event BIGINT NOT NULL/*shared:, node BIGINT NOT NULL*/)"
 #define SQL_ATTEMPTS_OPEN                                                                          \
     "CREATE INDEX attempts_open ON attempts (destination) WHERE finished_at IS NULL"
 
@@ -86,7 +91,7 @@
 
 /* Named ids whose record is gone, as hashes; used_at in seconds. */
 #define SQL_USED_IDS_TABLE                                                                         \
-    "CREATE TABLE used_ids (hash TEXT NOT NULL PRIMARY KEY, used_at BIGINT NOT NULL)"
+    "CREATE TABLE used_ids (hash VARCHAR(190) NOT NULL PRIMARY KEY, used_at BIGINT NOT NULL)"
 #define SQL_USED_IDS_AGE "CREATE INDEX used_ids_age ON used_ids (used_at)"
 
 /* hour: hours since 1970; 0 is the sum since the store was made, of outcomes and latency, for
@@ -99,7 +104,7 @@
  * withheld. */
 #define SQL_COUNTERS_TABLE                                                                         \
     "CREATE TABLE counters (hour BIGINT NOT NULL, destination INTEGER NOT NULL,"                   \
-    " sent_as TEXT NOT NULL, what TEXT NOT NULL, n BIGINT NOT NULL,"                               \
+    " sent_as VARCHAR(190) NOT NULL, what VARCHAR(400) NOT NULL, n BIGINT NOT NULL,"               \
     " PRIMARY KEY (hour, destination, sent_as, what))"
 
 /* --- step 2: what the page asks the sender for, and accounts that somebody paused --- */
@@ -108,7 +113,8 @@
  * capi_ask_name; destination, event, subject: what it is about, the subject a person's hash until
  * that is erased; is_well and outcome, a sentence: what came of it. */
 #define SQL_ASKS_TABLE                                                                             \
-    "CREATE TABLE asks (id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, destination BIGINT,"     \
+    "CREATE TABLE asks (id VARCHAR(40) NOT NULL PRIMARY KEY, kind TEXT NOT NULL, destination "     \
+    "BIGINT,"                                                                                      \
     " event BIGINT, subject TEXT, asked_by TEXT NOT NULL, asked_at BIGINT NOT NULL,"               \
     " done_at BIGINT, is_well INTEGER, outcome TEXT)"
 #define SQL_ASKS_OPEN              "CREATE INDEX asks_open ON asks (id) WHERE done_at IS NULL"
@@ -143,6 +149,31 @@
     "SELECT (SELECT COALESCE(MAX(id), 0) FROM events), (SELECT COALESCE(MAX(id), 0) FROM"          \
     " visits), (SELECT COALESCE(MAX(id), 0) FROM attempts), (SELECT COALESCE(MAX(id), 0) FROM"     \
     " destinations), (SELECT COUNT(*) FROM (SELECT hash FROM used_ids LIMIT 1) AS u)"
+
+/* --- several senders on one database --- */
+
+/* node: its number, also in outbox and attempts; name: the same over restarts; beat: grows while it
+ * lives; seen_at: when it did, for the page. */
+#define SQL_NODES_TABLE                                                                            \
+    "CREATE TABLE IF NOT EXISTS nodes (node BIGINT NOT NULL PRIMARY KEY, name VARCHAR(40) NOT"     \
+    " NULL UNIQUE, beat BIGINT NOT NULL, seen_at BIGINT NOT NULL)"
+/* Who wrote last. Its lock is the turn to write. */
+#define SQL_TURN          "SELECT value FROM meta WHERE name = %s FOR UPDATE"
+#define SQL_META_ADD_ONCE "INSERT INTO meta (name, value) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+#define SQL_NODE_OF_NAME  "SELECT node FROM nodes WHERE name = %s LIMIT 1"
+#define SQL_NODE_ADD      "INSERT INTO nodes (node, name, beat, seen_at) VALUES (%lld, %s, 0, 0)"
+#define SQL_NODES         "SELECT node, beat FROM nodes ORDER BY node LIMIT 1000"
+#define SQL_NODE_BEAT     "UPDATE nodes SET beat = beat + 1, seen_at = %lld WHERE node = %lld"
+#define SQL_NODE_GONE     "DELETE FROM nodes WHERE node = %lld"
+#define SQL_OUTBOX_TAKEN  "UPDATE outbox SET node = %lld WHERE node = %lld"
+#define SQL_ATTEMPTS_ABANDONED                                                                     \
+    "UPDATE attempts SET finished_at = %lld, error = 'its server fell silent' WHERE finished_at "  \
+    "IS"                                                                                           \
+    " NULL AND node = %lld"
+#define SQL_PGSQL_LOCK   "SELECT pg_advisory_lock(2718281)"
+#define SQL_PGSQL_UNLOCK "SELECT pg_advisory_unlock(2718281)"
+#define SQL_MYSQL_LOCK   "SELECT GET_LOCK('pinterest_capi', 10)"
+#define SQL_MYSQL_UNLOCK "SELECT RELEASE_LOCK('pinterest_capi')"
 
 /* --- destinations --- */
 
@@ -202,8 +233,9 @@
     " match_keys = %lld, attempt = NULL, error = NULL, warning = %s WHERE id = %lld"
 #define SQL_OUTBOX_ADD                                                                             \
     "INSERT INTO outbox (event, destination, due, ready_at, expires_at, flags, source,"            \
-    " match_keys, visit, wants_key, on_denied, payload) VALUES (%lld, %lld, %lld, %lld, %lld,"     \
-    " %lld, %lld, %lld, %lld, %s, %s, %s)"
+    " match_keys, visit, wants_key, on_denied, payload/*shared:, node*/) VALUES (%lld, %lld, "     \
+    "%lld,"                                                                                        \
+    " %lld, %lld, %lld, %lld, %lld, %lld, %s, %s, %s/*shared:, @node*/)"
 #define SQL_OUTBOX_MERGED                                                                          \
     "UPDATE outbox SET due = %lld, ready_at = %lld, flags = %lld, match_keys = %lld, visit ="      \
     " %lld, wants_key = %s WHERE event = %lld"
@@ -239,7 +271,8 @@
     " v.match_keys & ~o.match_keys <> 0 THEN 1 ELSE 0 END FROM outbox o JOIN events e ON e.id ="   \
     " o.event LEFT JOIN visits v ON v.id = o.visit WHERE o.destination = %lld AND (o.due, "        \
     "o.event) >"                                                                                   \
-    " (%lld, %lld) AND o.due <= %lld ORDER BY o.due, o.event LIMIT %lld"
+    " (%lld, %lld) AND o.due <= %lld/*shared: AND o.node = @node*/ ORDER BY o.due, o.event LIMIT"  \
+    " %lld"
 /* The rest of such a one. A visit's columns are read only where it knows a match key that the event
  * does not. What a context completes has its rule too. */
 #define SQL_OUTBOX_CONTEXT                                                                         \
@@ -252,22 +285,25 @@
 #define SQL_EVENT_NAME "SELECT name FROM events WHERE id = %lld LIMIT 1"
 #define SQL_OUTBOX_BACKLOG                                                                         \
     "SELECT COUNT(*), MIN(due) FROM (SELECT due FROM outbox WHERE destination = %lld AND (due,"    \
-    " event) > (%lld, %lld) AND due <= %lld ORDER BY due, event LIMIT %lld) AS d"
+    " event) > (%lld, %lld) AND due <= %lld/*shared: AND node = @node*/ ORDER BY due, event LIMIT" \
+    " %lld) AS d"
 #define SQL_OUTBOX_NEXT_DUE                                                                        \
-    "SELECT due FROM outbox WHERE destination = %lld AND due > %lld AND due < %lld ORDER BY due"   \
-    " LIMIT 1"
+    "SELECT due FROM outbox WHERE destination = %lld AND due > %lld AND due < %lld"                \
+    "/*shared: AND node = @node*/ ORDER BY due LIMIT 1"
 /* What the visit added, and what a denial took away, is on record before it goes. */
 #define SQL_EVENT_RESOLVED                                                                         \
     "UPDATE events SET match_keys = %lld, consent = %lld, consent_signal = %s, on_denied = %s,"    \
     " action = %lld, stripped = %lld WHERE id = %lld"
 #define SQL_ATTEMPT_ADD                                                                            \
     "INSERT INTO attempts (id, destination, started_at, events, from_due, from_event, to_due,"     \
-    " to_event) VALUES (%lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld)"
+    " to_event/*shared:, node*/) VALUES (%lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld"           \
+    "/*shared:, @node*/)"
 #define SQL_ATTEMPT_END                                                                            \
     "UPDATE attempts SET finished_at = %lld, http_status = %lld, request_id = %s, error = %s"      \
     " WHERE id = %lld"
 #define SQL_ATTEMPTS_INTERRUPTED                                                                   \
-    "UPDATE attempts SET finished_at = %lld, error = 'interrupted' WHERE finished_at IS NULL"
+    "UPDATE attempts SET finished_at = %lld, error = 'interrupted' WHERE finished_at IS NULL"      \
+    "/*shared: AND node = @node*/"
 
 /* --- settlement: events by ranges of ids, all of which the caller holds --- */
 
@@ -295,7 +331,7 @@
 /* Everything that waits, but not what is kept of rejected events. */
 #define SQL_OUTBOX_SHIFT                                                                           \
     "UPDATE outbox SET due = due + %lld, ready_at = ready_at + %lld, expires_at = expires_at +"    \
-    " %lld WHERE due < %lld"
+    " %lld WHERE due < %lld/*shared: AND node = @node*/"
 #define SQL_OUTBOX_RETRY "UPDATE outbox SET due = %lld WHERE event BETWEEN %lld AND %lld"
 
 /* --- counters --- */
@@ -312,7 +348,8 @@
     " due LIMIT %lld"
 #define SQL_OLD_WAITING                                                                            \
     "SELECT o.event, o.destination, o.due, o.flags, e.sent_as, o.expires_at FROM outbox o JOIN"    \
-    " events e ON e.id = o.event WHERE o.event > %lld ORDER BY o.event LIMIT %lld"
+    " events e ON e.id = o.event WHERE o.event > %lld/*shared: AND o.node = @node*/ ORDER BY"      \
+    " o.event LIMIT %lld"
 #define SQL_OLD_EVENTS                                                                             \
     "SELECT id, received_at, state, destination, sent_as, event_id, is_named FROM events WHERE"    \
     " id > %lld ORDER BY id LIMIT %lld"
@@ -324,14 +361,14 @@
     "DELETE FROM attempts WHERE id IN (SELECT id FROM (SELECT id, started_at FROM attempts"        \
     " ORDER BY id LIMIT %lld) AS a WHERE a.started_at < %lld)"
 #define SQL_OLD_VISIT_KEYS                                                                         \
-    "DELETE FROM visit_keys WHERE visit IN (SELECT id FROM visits WHERE seen_at < %lld ORDER BY"   \
-    " seen_at, id LIMIT %lld)"
+    "DELETE FROM visit_keys WHERE visit IN (SELECT id FROM (SELECT id FROM visits WHERE seen_at <" \
+    " %lld ORDER BY seen_at, id LIMIT %lld) AS v)"
 #define SQL_OLD_VISITS                                                                             \
-    "DELETE FROM visits WHERE id IN (SELECT id FROM visits WHERE seen_at < %lld ORDER BY"          \
-    " seen_at, id LIMIT %lld)"
+    "DELETE FROM visits WHERE id IN (SELECT id FROM (SELECT id FROM visits WHERE seen_at < %lld"   \
+    " ORDER BY seen_at, id LIMIT %lld) AS v)"
 #define SQL_OLD_USED_IDS                                                                           \
-    "DELETE FROM used_ids WHERE hash IN (SELECT hash FROM used_ids WHERE used_at < %lld ORDER"     \
-    " BY used_at LIMIT %lld)"
+    "DELETE FROM used_ids WHERE hash IN (SELECT hash FROM (SELECT hash FROM used_ids WHERE"        \
+    " used_at < %lld ORDER BY used_at LIMIT %lld) AS u)"
 #define SQL_OLD_ASKS "DELETE FROM asks WHERE done_at IS NOT NULL AND asked_at < %lld"
 /* At most one hour of rows goes out of date in an hour. */
 #define SQL_OLD_COUNTERS                                                                           \

@@ -49,20 +49,6 @@ typedef struct {
     const char *outcome;
 } step_t;
 
-capi_route_t *capi_route_by_id(const capi_sender_t *sender, apr_int64_t id)
-{
-    int i;
-
-    for (i = 0; i < sender->routes->nelts; i++) {
-        capi_route_t *route = APR_ARRAY_IDX(sender->routes, i, capi_route_t *);
-
-        if (route->row.id == id) {
-            return route;
-        }
-    }
-    return NULL;
-}
-
 const char *capi_route_label(const capi_route_t *route, apr_pool_t *p)
 {
     return apr_psprintf(p, "account %s%s", route->row.account, route->row.test ? " (test)" : "");
@@ -394,6 +380,10 @@ apr_time_t capi_asks_turn(capi_sender_t *sender)
     }
     if (sender->store_retry_at) {
         return sender->store_retry_at;
+    }
+    if (!sender->is_first) {
+        /* Another sender of this database does it; its beats tell when that is over. */
+        return CAPI_NEVER;
     }
     if (asks->look_at <= capi_ticks()) {
         asks->look_at = do_all(sender);

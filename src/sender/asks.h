@@ -35,6 +35,5 @@ void capi_test_forget(capi_test_t *test);
 
 /* "account 7 (test)", in the pool. */
 const char *capi_route_label(const capi_route_t *route, apr_pool_t *p);
-capi_route_t *capi_route_by_id(const capi_sender_t *sender, apr_int64_t id);
 
 #endif

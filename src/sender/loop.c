@@ -13,6 +13,9 @@
 /* Smaller steps than this harm nothing. */
 #define CLOCK_JUMP apr_time_from_sec(5)
 
+/* With a file, so many failures in a row are more than a lock or a full disk's first second. */
+#define FAILURES_TO_REOPEN 3
+
 /* Without its parent nobody waits for the sender, but a new httpd may want the lock. */
 #define ORPHAN_SEC 5
 
@@ -55,6 +58,16 @@ void capi_store_recovered(capi_sender_t *sender)
     if (sender->store_failures > 0) {
         capi_log(CAPI_LOG_NOTICE, "PCAPI111: the store works again");
         sender->store_failures = 0;
+    }
+}
+
+/* A server's connection may be lost, and SQLite's may have lost its log or lock: a new one is cheap. */
+static void end_store_pause(capi_sender_t *sender)
+{
+    sender->store_retry_at = 0;
+    if ((capi_store_is_shared(sender->store) || sender->store_failures >= FAILURES_TO_REOPEN) &&
+        capi_store_reconnect(sender->store) != APR_SUCCESS) {
+        capi_store_failed(sender, "be opened again");
     }
 }
 
@@ -141,7 +154,7 @@ static apr_time_t do_work(capi_sender_t *sender)
 
     capi_priority_turn(sender);
     if (sender->store_retry_at && capi_ticks() >= sender->store_retry_at) {
-        sender->store_retry_at = 0;
+        end_store_pause(sender);
     }
     if (!sender->store_retry_at) {
         follow_clock(sender);
@@ -150,6 +163,8 @@ static apr_time_t do_work(capi_sender_t *sender)
     capi_dispatch_collect(sender);
     next = capi_dispatch_turn(sender);
     if (sender->phase == CAPI_RUN) {
+        at = capi_fleet_turn(sender);
+        next = at < next ? at : next;
         at = capi_asks_turn(sender);
         next = at < next ? at : next;
         at = capi_housekeeping_turn(sender);

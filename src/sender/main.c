@@ -221,6 +221,12 @@ static bool prepare(capi_sender_t *sender)
     if (!open_slots(sender) || !open_queues(sender) || !open_store(sender)) {
         return false;
     }
+    if (capi_fleet_join(sender) != APR_SUCCESS) {
+        capi_log(CAPI_LOG_ERR,
+                 "PCAPI182: this sender finds no place among those of the database: %s",
+                 capi_store_error(sender->store));
+        return false;
+    }
     if (capi_routes_load(sender) != APR_SUCCESS) {
         capi_log(CAPI_LOG_ERR, "PCAPI115: the store does not tell where events go: %s",
                  capi_store_error(sender->store));

@@ -146,7 +146,11 @@ static void add_route(capi_sender_t *sender, const capi_destination_t *row)
     if (index >= 0) {
         set_target(sender, route, index);
     }
-    if (!route->target.headers) {
+    if (!route->target.headers && index < 0 && capi_store_is_shared(sender->store)) {
+        /* Another web server's: what it is held for is not this sender's to say. */
+        route->local_hold = true;
+    }
+    else if (!route->target.headers) {
         hold_for_want_of_token(sender, route, index);
     }
     else if (route->row.is_held) {
@@ -155,16 +159,18 @@ static void add_route(capi_sender_t *sender, const capi_destination_t *row)
     APR_ARRAY_PUSH(sender->routes, capi_route_t *) = route;
 }
 
-static bool is_known(const capi_sender_t *sender, apr_int64_t id)
+capi_route_t *capi_route_by_id(const capi_sender_t *sender, apr_int64_t id)
 {
     int i;
 
     for (i = 0; i < sender->routes->nelts; i++) {
-        if (APR_ARRAY_IDX(sender->routes, i, capi_route_t *)->row.id == id) {
-            return true;
+        capi_route_t *route = APR_ARRAY_IDX(sender->routes, i, capi_route_t *);
+
+        if (route->row.id == id) {
+            return route;
         }
     }
-    return false;
+    return NULL;
 }
 
 apr_status_t capi_routes_reload(capi_sender_t *sender)
@@ -180,7 +186,12 @@ apr_status_t capi_routes_reload(capi_sender_t *sender)
         /* An array of structures. */
         const capi_destination_t *row = &APR_ARRAY_IDX(list, i, capi_destination_t);
 
-        if (!is_known(sender, row->id)) {
+        capi_route_t *known = capi_route_by_id(sender, row->id);
+
+        if (known) {
+            known->row.is_paused = row->is_paused;
+        }
+        else {
             add_route(sender, row);
         }
     }

@@ -119,6 +119,8 @@ apr_status_t capi_routes_reload(capi_sender_t *sender);
 /* NULL where it is not known yet. */
 capi_route_t *capi_route_of(const capi_sender_t *sender, const capi_settings_t *settings);
 
+capi_route_t *capi_route_by_id(const capi_sender_t *sender, apr_int64_t id);
+
 /* Something was taken in for it. */
 void capi_route_news(capi_route_t *route, int events);
 
@@ -266,6 +268,14 @@ void capi_catalog_count(capi_sender_t *sender, const capi_slot_t *slot);
 /* The text of CAPI_NOTE_CATALOGS. */
 const char *capi_catalogs_note(const capi_sender_t *sender, apr_pool_t *p);
 
+/* --- fleet.c: several senders on one database --- */
+
+/* Takes this sender's place; with a file there is nothing to take. */
+apr_status_t capi_fleet_join(capi_sender_t *sender);
+
+/* A sign of life now and then. When to be called again, in ticks. */
+apr_time_t capi_fleet_turn(capi_sender_t *sender);
+
 /* --- loop.c --- */
 
 typedef enum {
@@ -303,6 +313,9 @@ struct capi_sender_t {
     int in_flight, probes_in_flight; /* slots in use */
     apr_size_t bytes_in_flight;
     int next_route; /* whose turn it is */
+
+    bool is_first;      /* of the senders of this database: does what the page asks for */
+    apr_time_t beat_at; /* ticks */
 
     int store_failures;
     apr_time_t store_retry_at; /* ticks; 0: the store works */

@@ -347,6 +347,24 @@ START_TEST(test_unknown_driver_and_unusable_path_say_what_to_do)
 }
 END_TEST
 
+START_TEST(test_connection_opened_anew_goes_on_where_it_was)
+{
+    capi_batch_t *batch;
+
+    take_one("o1");
+    batch = claim(NOW + SEC(11));
+    ck_assert_int_eq(batch->count, 1);
+    take_one("o2");
+    ck_assert_int_eq(capi_store_begin(store), APR_SUCCESS);
+    ck_assert_int_eq(capi_store_reconnect(store), APR_SUCCESS);
+    take_one("o3");
+    /* What is in flight still is, and nothing is claimed twice. */
+    ck_assert_int_eq(claim(NOW + SEC(11))->count, 2);
+    deliver(batch, NOW);
+    ck_assert_int_eq(sql_int("SELECT COUNT(*) FROM events WHERE state = 10"), 1);
+}
+END_TEST
+
 START_TEST(test_transaction_left_open_is_rolled_back_by_close)
 {
     capi_envelope_t *envelope = envelope_at(NOW);
@@ -381,6 +399,7 @@ int main(void)
     tcase_add_test(cases, test_store_of_a_newer_version_is_refused_and_kept);
     tcase_add_test(cases, test_store_of_version_1_is_converted_with_what_it_holds);
     tcase_add_test(cases, test_unknown_driver_and_unusable_path_say_what_to_do);
+    tcase_add_test(cases, test_connection_opened_anew_goes_on_where_it_was);
     tcase_add_test(cases, test_transaction_left_open_is_rolled_back_by_close);
     return unit_end("store_open", cases);
 }
