@@ -17,7 +17,7 @@ class Chaos:
         sig = self.rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGSEGV])
         hit = {"sender": lambda: self.shop.kill_sender(sig),
                "worker": lambda: self.shop.kill_worker(self.rng, sig),
-               "parent": self.shop.kill_parent,
+               "parent": lambda: self.shop.kill_parent(sig),
                "everything": self.shop.kill_all}[what]()
         self.kills += hit
         self.done.append(what)

@@ -88,7 +88,9 @@ def test_sender_that_fails_its_first_starts_is_waited_for(make_shop, tmp_path):
     program.write_text(STUMBLING.format(count=counted / "starts",
                                         sender=BUILD / "pinterest-capi-sender"))
     program.chmod(0o755)
-    shop = make_shop(conf=f"PinterestCapiSender {program}\n").open()
+    shop = make_shop(conf=f"PinterestCapiSender {program}\n").look_without_module().open()
+    shop.assert_unharmed()
+    wait_for(lambda: sum(s.refused for s in shop.sources) > 0, "an answer of 503")
     wait_for(lambda: (counted / "starts").exists() and (counted / "starts").read_text() == "4\n",
              "the fourth start", 30)
     shop.wait_said(50)
