@@ -21,7 +21,7 @@ from sources import CONF, PAGE, Backend, Browsers, Minds, Pages
 # faults that the tests of this folder inject.
 NOISE = (r"exit signal (Killed|Segmentation fault)", r"AH00052", r"AH00098", r"AH0004[567]",
          r"AH00032", r"AH00060", r"AH10\d{3}", r"AH00170", r"PCAPI055",
-         r"PCAPI021: the queue was busy for too long", r"PCAPI044")
+         r"AH03490", r"PCAPI021: the queue was busy for too long", r"PCAPI044")
 
 
 def seed():
