@@ -69,6 +69,13 @@ static void judge_hold(capi_troubles_t *troubles, const json_t *account)
         mend = "Compare PinterestCapiAdAccount with the number in Ads Manager, and make the token "
                "with the business account that has access to it. Then apachectl graceful.";
     }
+    else if (is_answer(reason, answer, 400) || is_answer(reason, answer, 413) ||
+             is_answer(reason, answer, 422)) {
+        id = "refused";
+        mend = "Open a waiting delivery: its attempts have Pinterest\xe2\x80\x99s words. Something "
+               "that all events share is wrong, or what stands between here and the API is. They "
+               "are tried again by themselves; nothing is lost meanwhile.";
+    }
     capi_trouble_add(
         troubles, id, true,
         apr_psprintf(troubles->pool, "Account %s is on hold", text(account, "account")), cause,

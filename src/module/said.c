@@ -31,6 +31,12 @@ static bool may_complain(void)
     return apr_atomic_inc32(&count) < COMPLAINTS_A_MINUTE;
 }
 
+/* What rules and match keys read, visitors type: their typing errors are no trouble of the shop's. */
+static bool is_shops_word(const char *what)
+{
+    return ap_strstr_c(what, "Pinterest-Capi-") && !ap_strstr_c(what, CAPI_HEADER_MATCH);
+}
+
 void capi_said_complain(const capi_visit_t *visit, const char *what, const char *message)
 {
     if (may_complain()) {
@@ -38,7 +44,7 @@ void capi_said_complain(const capi_visit_t *visit, const char *what, const char 
                       "PCAPI020: %s of %s is left out: %s", what,
                       visit->uri ? visit->uri : "a request", message);
     }
-    if (capi_queue()) {
+    if (capi_queue() && is_shops_word(what)) {
         capi_queue_complain(capi_queue(),
                             apr_pstrcat(visit->first->pool, what, ": ", message, NULL),
                             apr_time_now());

@@ -128,6 +128,17 @@ def test_axe_finds_nothing_where_there_is_trouble(chrome, axe, troubled, scheme)
     assert violations(chrome, axe) == []
 
 
+def test_axe_finds_nothing_before_the_first_event(chrome, axe, tmp_path):
+    store = Store(tmp_path / "store.db")
+    store.destination(test=1)
+    served = serve(Cgi(store.path))
+    show(chrome, next(served))
+    assert chrome.find_elements("css selector", ".step.is-delivered")
+    assert violations(chrome, axe) == []
+    served.close()
+    store.close()
+
+
 @pytest.mark.parametrize("width", [360, 768, 1280, 1920])
 def test_nothing_is_wider_than_the_window_and_the_policy_is_kept(chrome, site, width):
     show(chrome, site, width=width)

@@ -148,6 +148,37 @@ def test_an_event_that_is_rejected(make_shop, api, status):
         shop.disappears(name)
 
 
+def test_an_event_that_spoils_its_batch(make_shop, api):
+    shop = make_shop()
+    api.behave({"status": 400, "message": "Invalid request: 'EURO' is no currency",
+                "match": "^bad$", "times": None})
+    ids = iter(["good", "better", "bad", "best"])
+    shop.say(4, lambda: {"event_id": next(ids)})
+    shop.appears("custom_data", "Invalid request: 'EURO'", "ISO code")
+    shop.say(50)
+    shop.disappears("custom_data")
+
+
+def test_an_api_that_refuses_everything(make_shop, api):
+    shop = make_shop()
+    api.behave({"status": 400, "message": "Invalid request: data", "times": None})
+    shop.say(3)
+    shop.appears("refused", "status 400", "attempts")
+    api.behave()
+    shop.disappears("refused")
+    assert len(api.wait(3)) == 3
+
+
+def test_an_api_that_cannot_be_reached(make_shop, api):
+    shop = make_shop()
+    api.stop()
+    shop.say()
+    shop.appears("api", "", "firewall")
+    api.start()
+    shop.disappears("api")
+    assert len(api.wait()) == 1
+
+
 # --- what the events say ---
 
 
@@ -203,7 +234,10 @@ def test_ids_that_are_made_anew_with_every_page(make_shop):
 
 
 def test_names_that_nobody_knows(make_shop):
-    shop = make_shop()
+    shop = make_shop('PinterestCapiMatch ph "%{query:phone}"\nPinterestCapiEvent page_visit\n')
+    shop.visit(1, "/?phone=typing+error")
+    shop.httpd.wait_log("PCAPI020")
+    assert "said" not in shop.troubles()
     shop.visit(1, "/told/wrong")
     shop.appears("names", "did you mean 'checkout'", "PinterestCapiEventName")
     shop.visit(50, "/told")

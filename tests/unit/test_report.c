@@ -4,6 +4,7 @@
 
 #include "notes.h"
 #include "report.h"
+#include "report_sample.h"
 #include "report_verdict.h"
 #include "utf8.h"
 
@@ -352,6 +353,32 @@ START_TEST(test_verdict_names_the_first_reason)
 }
 END_TEST
 
+START_TEST(test_an_id_of_an_order_is_told_from_one_that_is_made_anew)
+{
+    static const char *const stable[] = {"ord_10492_purchase",
+                                         "10492",
+                                         "R-2026-000123",
+                                         "checkout_1776943380000123",
+                                         "d41d8cd98f00b204e9800998ecf8427e",
+                                         "wc_order_5a1b2c3d4eXf6",
+                                         "ord_1776000000",
+                                         "A-1",
+                                         "",
+                                         "facade"};
+    static const char *const minted[] = {"0f8fad5b-d9cb-469f-a165-70867728950e",
+                                         "checkout_0f8fad5b-d9cb-469f-a165-70867728950e",
+                                         "order_65f1a2b3c4d5e", "chk-1776943380", "1776943380123"};
+    size_t i;
+
+    for (i = 0; i < sizeof(stable) / sizeof(stable[0]); i++) {
+        ck_assert_msg(!capi_id_looks_minted(stable[i], 1776943300), "%s", stable[i]);
+    }
+    for (i = 0; i < sizeof(minted) / sizeof(minted[0]); i++) {
+        ck_assert_msg(capi_id_looks_minted(minted[i], 1776943300), "%s", minted[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases = unit_store_begin("report");
@@ -368,5 +395,6 @@ int main(void)
     tcase_add_test(cases, test_states_have_names);
     tcase_add_test(cases, test_utf8_is_read_by_character_and_repaired);
     tcase_add_test(cases, test_verdict_names_the_first_reason);
+    tcase_add_test(cases, test_an_id_of_an_order_is_told_from_one_that_is_made_anew);
     return unit_end("report", cases);
 }
