@@ -164,9 +164,9 @@ static const char *set_ca_file(cmd_parms *cmd, void *dir, const char *path)
 static const char *set_catalog(cmd_parms *cmd, void *dir, const char *path)
 {
     (void)dir;
-    return capi_value_file(&server_of(cmd)->catalog, cmd, path,
-                           "write where the shop puts its Pinterest catalogue feed, a TSV, CSV or "
-                           "XML file");
+    return capi_value_later_file(&server_of(cmd)->catalog, cmd, path,
+                                 "write where the shop puts its Pinterest catalogue feed, a TSV, "
+                                 "CSV or XML file");
 }
 
 static const char *set_proxy(cmd_parms *cmd, void *dir, const char *url)

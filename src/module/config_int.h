@@ -81,6 +81,10 @@ const char *capi_value_choice(int *set, cmd_parms *cmd, const char *text, const 
 
 const char *capi_value_path(const char **set, cmd_parms *cmd, const char *text);
 const char *capi_value_file(const char **set, cmd_parms *cmd, const char *text, const char *mend);
+/* One that may come later, made by others: its absence must not keep the shop from starting. Its
+ * directory has to be there. */
+const char *capi_value_later_file(const char **set, cmd_parms *cmd, const char *text,
+                                  const char *mend);
 const char *capi_value_account(const char **set, cmd_parms *cmd, const char *text);
 const char *capi_value_url(apr_uri_t *uri, cmd_parms *cmd, const char *url, const char *example);
 bool capi_value_is_loopback(const char *host);

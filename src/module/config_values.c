@@ -105,6 +105,26 @@ const char *capi_value_file(const char **set, cmd_parms *cmd, const char *text, 
     return NULL;
 }
 
+static bool is_there(const char *path, apr_pool_t *p)
+{
+    apr_finfo_t found;
+    apr_status_t rv = apr_stat(&found, path, APR_FINFO_TYPE, p);
+
+    return !APR_STATUS_IS_ENOENT(rv) && !APR_STATUS_IS_ENOTDIR(rv);
+}
+
+const char *capi_value_later_file(const char **set, cmd_parms *cmd, const char *text,
+                                  const char *mend)
+{
+    const char *error = capi_value_path(set, cmd, text);
+
+    if (!error && !is_there(*set, cmd->temp_pool) &&
+        is_there(ap_make_dirstr_parent(cmd->temp_pool, *set), cmd->temp_pool)) {
+        return NULL;
+    }
+    return error ? error : capi_value_file(set, cmd, text, mend);
+}
+
 static bool is_account(const char *text)
 {
     apr_size_t len = strspn(text, "0123456789");

@@ -35,6 +35,7 @@ typedef struct {
     apr_sdbm_t *ids;
     apr_int64_t count;
     apr_status_t rv; /* of adding ids */
+    apr_off_t read;
     apr_file_t *file;
     capi_feed_t *feed;
 } index_t;
@@ -156,8 +157,9 @@ static void begin(capi_sender_t *sender, capi_catalog_t *catalog, const version_
     apr_pool_create(&index->pool, sender->pool);
     index->version = *version;
     index->feed = capi_feed_make(add_id, index, index->pool);
-    rv = apr_file_open(&index->file, catalog->path, APR_FOPEN_READ | APR_FOPEN_BINARY,
-                       APR_FPROT_OS_DEFAULT, index->pool);
+    rv = apr_file_open(&index->file, catalog->path,
+                       APR_FOPEN_READ | APR_FOPEN_BINARY | APR_FOPEN_NONBLOCK, APR_FPROT_OS_DEFAULT,
+                       index->pool);
     if (rv == APR_SUCCESS) {
         rv = make_index(index, sender->config->state_dir);
     }
@@ -184,17 +186,22 @@ static void finish(capi_sender_t *sender, capi_catalog_t *catalog)
              catalog->path, catalog->used.count);
 }
 
-static bool find_version(version_t *version, const char *path, apr_pool_t *p)
+/* NULL, or why there is no version of the feed. */
+static const char *find_version(version_t *version, const char *path, apr_pool_t *p)
 {
     apr_finfo_t found;
 
-    if (apr_stat(&found, path, APR_FINFO_MTIME | APR_FINFO_SIZE, p) != APR_SUCCESS) {
-        memset(version, 0, sizeof(*version));
-        return false;
+    memset(version, 0, sizeof(*version));
+    if (apr_stat(&found, path, APR_FINFO_TYPE | APR_FINFO_MTIME | APR_FINFO_SIZE, p) !=
+        APR_SUCCESS) {
+        return "is not there, or not for the sender to see";
+    }
+    if (found.filetype != APR_REG) {
+        return "is no regular file"; /* a FIFO would keep the sender waiting */
     }
     version->mtime = found.mtime;
     version->size = found.size;
-    return true;
+    return NULL;
 }
 
 /* At its end a feed that was written meanwhile is read again. */
@@ -206,7 +213,7 @@ static void finish_if_whole(capi_sender_t *sender, capi_catalog_t *catalog)
     if (capi_feed_end(index->feed) != APR_SUCCESS) {
         refuse(sender, catalog, &index->version, capi_feed_fault(index->feed));
     }
-    else if (find_version(&now, catalog->path, index->pool) && is_same(&now, &index->version)) {
+    else if (!find_version(&now, catalog->path, index->pool) && is_same(&now, &index->version)) {
         apr_file_close(index->file);
         finish(sender, catalog);
     }
@@ -223,7 +230,12 @@ static void read_piece(capi_sender_t *sender, capi_catalog_t *catalog)
     apr_size_t len;
     apr_status_t rv = apr_file_read_full(index->file, bytes, sizeof(bytes), &len);
 
-    if (len > 0 && capi_feed_read(index->feed, bytes, len) != APR_SUCCESS) {
+    index->read += (apr_off_t)len;
+    if (index->read > index->version.size) {
+        drop(index); /* it grows while it is read: later */
+        catalog->look_at = capi_ticks() + LOOK_PAUSE;
+    }
+    else if (len > 0 && capi_feed_read(index->feed, bytes, len) != APR_SUCCESS) {
         refuse(sender, catalog, &index->version, capi_feed_fault(index->feed));
     }
     else if (index->rv != APR_SUCCESS || (rv != APR_SUCCESS && rv != APR_EOF)) {
@@ -242,14 +254,14 @@ static void look(capi_sender_t *sender, capi_catalog_t *catalog)
 {
     apr_pool_t *scratch;
     version_t version;
-    bool is_there;
+    const char *fault;
 
     apr_pool_create(&scratch, sender->pool);
-    is_there = find_version(&version, catalog->path, scratch);
+    fault = find_version(&version, catalog->path, scratch);
     apr_pool_destroy(scratch);
     catalog->look_at = capi_ticks() + LOOK_PAUSE;
-    if (!is_there) {
-        refuse(sender, catalog, &version, "is not there, or not for the sender to see");
+    if (fault) {
+        refuse(sender, catalog, &version, fault);
     }
     else if (is_same(&version, &catalog->used.version)) {
         sender->catalog_news += *catalog->fault != '\0';

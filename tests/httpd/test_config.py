@@ -121,6 +121,7 @@ GOOD_LINES = [
     "PinterestCapiStore sqlite3",
     "PinterestCapiFlush 1 0",
     "PinterestCapiCatalog /etc/hosts",
+    "PinterestCapiCatalog /etc/not-yet-there.tsv",
     'PinterestCapiEvent page_visit "when=%{query:a} == %{cookie:b}"',
     "PinterestCapiTokenFile token 549755885176",
 ]

@@ -304,7 +304,17 @@ def test_products_that_the_catalogue_does_not_know(make_shop):
     feed.write_text("id,title\ncap-17,\"A cap, blue\"\nCAP,Cap\n")
     shop.disappears("feed")
     shop.disappears("catalog")
+    feed.unlink()
+    shop.appears("feed", "not there", "PinterestCapiCatalog")
+    feed.write_text("id,title\ncap-17,\"A cap, blue and large\"\nCAP,Cap\n")
+    shop.disappears("feed")
     shop.say(30, custom_data={"content_ids": ["cap-17"]})
+    feed.unlink()
+    os.mkfifo(feed)
+    shop.appears("feed", "no regular file", "user read it")
+    shop.say(1)
+    shop.api.wait(61)
+    feed.unlink()
     counted = ("SELECT what, SUM(n) AS n FROM counters WHERE what LIKE 'content:%' AND hour > 0"
                " GROUP BY what ORDER BY what")
     wait_for(lambda: shop.httpd.sql(counted) == [{"what": "content:known", "n": 30},
