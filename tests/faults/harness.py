@@ -119,6 +119,13 @@ class Shop:
         wait_for(lambda: self.ledger.count_said(source) >= target,
                  f"{more} more accepted events of {source or 'anybody'}", timeout)
 
+    def wait_recovery(self, source="backend"):
+        """After the end of a fault: until something goes through again, and some more."""
+        began = time.monotonic()
+        self.wait_said(1, source)
+        print(f"recovered after {time.monotonic() - began:.1f} s", flush=True)
+        self.wait_said(5, source)
+
     def stop_load(self):
         for source in self.sources:
             source.stop()

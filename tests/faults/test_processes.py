@@ -35,11 +35,11 @@ def test_killed_senders_lose_not_even_what_was_promised_to_nobody(make_shop):
     shop = make_shop()
     shop.delay = 0.05
     shop.open()
+    shop.wait_said(1, "backend")
     for sig in (signal.SIGKILL, signal.SIGSEGV) * 2:
-        shop.wait_said(50)
-        shop.wait_said(1, "backend")  # whose sender has worked is replaced at once
+        shop.wait_said(50)  # a sender that has worked is replaced at once
         wait_for(lambda: shop.kill_sender(sig), "a sender to kill")
-    shop.wait_said(50)
+        shop.wait_recovery()
     verdict = shop.settle()
     assert not verdict.unheard
     assert shop.check_incidents() == [str(pid) for pid in shop.killed_senders]
@@ -74,7 +74,7 @@ def test_two_generations_at_once_and_either_killed(make_shop):
         both.sort(key=lambda pid: pid != old)
         shop.kill_one_sender(both[victim])
         shop.delay = 0
-        shop.wait_said(20)
+        shop.wait_recovery()
     shop.settle()
 
 
@@ -93,7 +93,7 @@ def test_sender_that_fails_its_first_starts_is_waited_for(make_shop, tmp_path):
     wait_for(lambda: sum(s.refused for s in shop.sources) > 0, "an answer of 503")
     wait_for(lambda: (counted / "starts").exists() and (counted / "starts").read_text() == "4\n",
              "the fourth start", 30)
-    shop.wait_said(50)
+    shop.wait_recovery()
     verdict = shop.settle()
     assert not verdict.unheard and not verdict.repeats
     assert len(shop.check_incidents()) == 3
@@ -107,7 +107,7 @@ def test_workers_that_die_with_the_queues_mutex_leave_nothing_torn(make_shop, ki
         holder = wait_for(lambda: mutex_holder(shop.httpd), "a worker that holds the mutex")
         shop.count_hit()
         shop.httpd.kill(holder, sig)
-        shop.wait_said(5)
+        shop.wait_recovery()
     assert int(shop.httpd.status_auto()["PinterestCapiQueueRecoveredLocks"]) > 0
     shop.settle()
     assert "PCAPI121" not in shop.httpd.log_text()
@@ -139,5 +139,5 @@ def test_worker_that_never_gives_the_mutex_back_keeps_nobody_waiting(make_shop):
     wait_for(lambda: sum(s.refused for s in shop.sources) > refused + 5, "answers of 503")
     assert int(shop.httpd.status_auto()["PinterestCapiQueueLockTimeouts"]) > 0
     shop.httpd.kill(holder)
-    shop.wait_said(20)
+    shop.wait_recovery()
     shop.settle()

@@ -91,5 +91,5 @@ def test_workers_of_a_killed_parent_go_on_and_the_next_httpd_gets_what_they_took
     shop.wait_said(20, "browser")
     wait_for(lambda: sum(source.refused for source in shop.sources) > 0, "an answer of 503")
     shop.kill_who_is_left()
-    shop.wait_said(20, "backend")
+    shop.wait_recovery()
     shop.settle()

@@ -50,7 +50,7 @@ def test_full_disk_refuses_what_it_cannot_keep_and_goes_on_by_itself(make_shop):
     shop.assert_unharmed()
     print(f"{shop.ledger.count_said() - before} events into the queue in {FULL_SEC:.0f} s and more")
     ballast.unlink()
-    shop.wait_said(20, "backend")
+    shop.wait_recovery()
     assert not sum(source.broken for source in shop.sources)
     shop.settle()
     assert shop.httpd.senders() == [sender]
@@ -69,7 +69,7 @@ def test_sender_that_starts_on_a_full_disk_waits_for_room(make_shop):
     time.sleep(FULL_SEC)
     shop.assert_unharmed()
     ballast.unlink()
-    shop.wait_said(20, "backend")
+    shop.wait_recovery()
     shop.settle()
 
 
@@ -86,7 +86,7 @@ def test_read_only_directory_keeps_events_in_the_queue(make_shop):
     wait_for(lambda: refused_by_backend(shop) > 0, "answers of 503")
     shop.assert_unharmed()
     shop.unmount()
-    shop.wait_said(20, "backend")
+    shop.wait_recovery()
     shop.settle()
 
 
@@ -103,7 +103,7 @@ def test_store_that_another_process_locks_loses_nothing(make_shop):
     time.sleep(FULL_SEC)
     other.execute("ROLLBACK")
     other.close()
-    shop.wait_said(20, "backend")
+    shop.wait_recovery()
     shop.settle()
     assert len(lines_with(shop, "PCAPI110")) == len(lines_with(shop, "PCAPI111")) == 1
 
@@ -158,7 +158,7 @@ def test_lost_store_is_told_and_followed_by_a_new_one_that_gets_all_of_the_queue
     damage(shop.httpd.state / "store.db")
     os.kill(sender, sig)
     shop.load(kinds=(Backend,))
-    shop.wait_said(20, "backend")
+    shop.wait_recovery()
     shop.assert_unharmed()
     shop.settle(is_store_whole=False)
     assert len(lines_with(shop, "PCAPI116")) == (sig == signal.SIGCONT)
