@@ -112,9 +112,16 @@ def httpd(make_httpd, api):
     httpd.conf = CONF.format(build=BUILD, users=users)
     httpd.write("visit/index.html", "<!doctype html><title>Visit</title>")
     httpd.expect(r"PCAPI20[34]: admin page: ")
-    httpd.start()
-    wait_for(lambda: httpd.sql("SELECT 1 FROM notes WHERE name = 'sender_pid'"), "the sender")
+    start(httpd)
     return httpd
+
+
+def start(httpd):
+    """Up to the sender's first notes. Root does not look into the store before it is open: for a
+    moment SQLite's files would be root's, and closed to the sender."""
+    httpd.start()
+    httpd.wait_log("PCAPI100: sender")
+    wait_for(lambda: httpd.sql("SELECT 1 FROM notes WHERE name = 'sender_pid'"), "the sender")
 
 
 @pytest.fixture
@@ -245,8 +252,7 @@ def test_with_the_sample_configuration_nobody_but_the_local_machine_sees_the_pag
         sample = sample.replace(old, new)
     httpd.conf = sample + f'<Directory "{BUILD}">\nRequire all granted\n</Directory>\n'
     httpd.expect(r"AH01630: client denied by server configuration", r"PCAPI20[034]: ")
-    httpd.start()
-    wait_for(lambda: httpd.sql("SELECT 1 FROM destinations"), "the sender's store")
+    start(httpd)
     for path in ("", "/", "/deliveries/1", "/deliveries.json", "/coverage.json", "/status.json",
                  "/metrics", "/style.css", "/script.js", "/actions", "/none"):
         where = f"/pinterest-capi{path}"
