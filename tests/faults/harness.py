@@ -13,10 +13,12 @@ import subprocess
 import time
 
 from ledger import Ledger
-from server import Httpd, is_alive, wait_for
-from sink import Sink, accept
+from server import BUILD, Httpd, is_alive, wait_for
+from sink import Answer, Sink, accept
 from sources import CONF, PAGE, Backend, Browsers, Minds, Pages
 
+MODULE = BUILD / "mod_pinterest_capi.so"
+HOLDING_MODULE = BUILD / "faults/mod_pinterest_capi.so"
 # What httpd itself says of a killed child, parent or left-over pid file, and what ours says of the
 # faults that the tests of this folder inject.
 NOISE = (r"exit signal (Killed|Segmentation fault)", r"AH00052", r"AH00098", r"AH0004[567]",
@@ -77,9 +79,12 @@ class Shop:
             self.mount("-t", "tmpfs", "-o", f"size={disk},mode=700,uid={owner.pw_uid},"
                        f"gid={owner.pw_gid}", "tmpfs", self.httpd.state)
         self.size, self.pause = size, pause
-        self.delay = 0  # of the API's answer
+        self.delay, self.is_api_down = 0, False  # the API
 
     def take(self, request):
+        if self.is_api_down:
+            request.events = []
+            return Answer(503)
         answer = accept(request)
         answer.delay = self.delay
         self.ledger.arrive(request.events)

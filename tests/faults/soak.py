@@ -16,10 +16,13 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / name) for name in ("faults", "httpd", "sender")]
 
 from chaos import Chaos  # noqa: E402
-from harness import Shop  # noqa: E402
+from harness import HOLDING_MODULE, MODULE, Shop  # noqa: E402
 from ledger import Total  # noqa: E402
 
-KINDS = ({"mpm": "event", "php": "fpm"}, {"mpm": "prefork", "php": "mod"})
+# The last two hold the queue's mutex for milliseconds, so that workers often die with it.
+KINDS = (({"mpm": "event", "php": "fpm"}, MODULE), ({"mpm": "prefork", "php": "mod"}, MODULE),
+         ({"mpm": "event", "php": "fpm"}, HOLDING_MODULE),
+         ({"mpm": "prefork", "php": "mod"}, HOLDING_MODULE))
 LEG = {"kills": 50, "restarts": 10, "events": 15000}
 
 
@@ -28,23 +31,26 @@ def wanted(name, default):
 
 
 def run_leg(folder, kind, rng, total, until):
-    shop = Shop(folder, **kind, size=20, pause=0.01)
+    shop = Shop(folder, **kind[0], size=20, pause=0.01)
+    shop.httpd.module_file = kind[1]
     shop.delay = 0.03  # a sender that dies while it waits for an answer repeats the request
     chaos = Chaos(shop, rng)
     try:
         shop.open(each=2)
         while not chaos.is_done(LEG["kills"], LEG["restarts"]) and time.monotonic() < until:
             chaos.step(LEG["kills"], LEG["restarts"])
+        chaos.end_troubles()
         while shop.ledger.count_said() < LEG["events"] and time.monotonic() < until:
             time.sleep(0.1)
         shop.wait_said(100, timeout=120)
         verdict = shop.settle(300)
         shop.check_incidents()
     except BaseException:
-        print(f"seed of this leg's shop kept in {shop.httpd.root}: {' '.join(chaos.done)}")
+        print(f"this leg's files are kept in {shop.httpd.root}; so far: {' '.join(chaos.done)}")
         os.environ["CAPI_KEEP"] = "1"
         raise
     finally:
+        chaos.end_troubles()
         shop.close()
     total.add(verdict, chaos)
 

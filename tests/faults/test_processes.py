@@ -5,7 +5,7 @@ import signal
 import time
 
 from chaos import Chaos
-from harness import mutex_holder
+from harness import HOLDING_MODULE, mutex_holder
 from server import BUILD, wait_for
 
 KILLS = int(os.environ.get("CAPI_KILLS", "15"))
@@ -101,7 +101,7 @@ def test_sender_that_fails_its_first_starts_is_waited_for(make_shop, tmp_path):
 
 def test_workers_that_die_with_the_queues_mutex_leave_nothing_torn(make_shop, kind):
     shop = make_shop(**kind)
-    shop.httpd.module_file = BUILD / "faults/mod_pinterest_capi.so"
+    shop.httpd.module_file = HOLDING_MODULE
     shop.open()
     for sig in (signal.SIGKILL, signal.SIGSEGV) * 3:
         holder = wait_for(lambda: mutex_holder(shop.httpd), "a worker that holds the mutex")
@@ -130,7 +130,7 @@ def stop_a_mutex_holder(httpd):
 
 def test_worker_that_never_gives_the_mutex_back_keeps_nobody_waiting(make_shop):
     shop = make_shop(mpm="prefork", php="mod")
-    shop.httpd.module_file = BUILD / "faults/mod_pinterest_capi.so"
+    shop.httpd.module_file = HOLDING_MODULE
     shop.look_without_module().open()
     holder = stop_a_mutex_holder(shop.httpd)
     shop.count_hit()
