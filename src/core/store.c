@@ -126,11 +126,13 @@ static apr_status_t set_pragmas(capi_store_t *store, open_mode_t mode)
         }
         return capi_db_exec(store, mode == OPEN_TO_READ ? SQL_PRAGMA_QUERY_ONLY : SQL_PRAGMA_FULL);
     }
-    for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
+    /* Only a file without anything in it heeds this, and only before it is told of the WAL. */
+    rv = capi_db_exec(store, SQL_PRAGMA_PAGE);
+    for (size_t i = 0; i < sizeof(asked) / sizeof(*asked) && rv == APR_SUCCESS; i++) {
         rv = capi_db_exec_select(&answer, store, asked[i], store->scratch);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
     rv = capi_db_exec(store, SQL_PRAGMA_FULL);
     return rv == APR_SUCCESS ? capi_db_exec(store, SQL_PRAGMA_CACHE) : rv;

@@ -136,11 +136,12 @@ class Ours:
 
     PAD = 250  # an event of about the peer's size
 
-    def __init__(self, sink):
+    def __init__(self, sink, prepare=lambda site: None):
         self.root = tempfile.mkdtemp(prefix="pinterest-capi-bench-")
         self.site = Site(self.root, sink.url, sink.ca_file)
         self.site.queue_size = 64 << 20
         self.site.settings["log_level"] = 4
+        prepare(self.site)
         self.feed, self.pid = self.site.start()
         self.settled = 0
 

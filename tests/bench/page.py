@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 
+from server import BUILD
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cgi"))
-from conftest import PROGRAM  # noqa: E402
 from store import KEYS, Store  # noqa: E402
 
 NAMES = {"page_visit": 75, "view_category": 8, "add_to_cart": 8, "search": 4,
          "initiate_checkout": 3, "checkout": 2}
+PROGRAM = BUILD / "pinterest-capi.cgi"
 VIEWS = {"the page": ("/", ""), "30 days": ("/", "period=30d"),
          "a search that finds nothing": ("/", "q=nowhere"), "rejected": ("/", "state=rejected"),
          "status.json": ("/status.json", ""), "metrics": ("/metrics", "")}

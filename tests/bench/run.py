@@ -8,18 +8,21 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "httpd"), str(HERE.parents[1] / "demo")]
 
 import delivery  # noqa: E402
+import instructions  # noqa: E402
 import overhead  # noqa: E402
 import page  # noqa: E402
 
 
 def main():
-    wanted = sys.argv[1:] or ["overhead", "delivery", "page"]
-    if "overhead" in wanted:
-        sink = delivery.Sink()
-        try:
+    wanted = sys.argv[1:] or ["instructions", "overhead", "delivery", "page"]
+    sink = delivery.Sink()
+    try:
+        if "instructions" in wanted:
+            instructions.main(sink)
+        if "overhead" in wanted:
             overhead.main(sink)
-        finally:
-            sink.close()
+    finally:
+        sink.close()
     if "delivery" in wanted:
         delivery.main()
     if "page" in wanted:
