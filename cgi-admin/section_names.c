@@ -6,19 +6,6 @@
 
 #include <string.h>
 
-static json_int_t count_of(const json_t *names, const char *sent_as)
-{
-    json_int_t sum = 0;
-    apr_size_t i;
-
-    for (i = 0; i < json_array_size(names); i++) {
-        const json_t *pair = json_array_get(names, i);
-
-        sum += strcmp(model_text(pair, "sent_as"), sent_as) == 0 ? model_number(pair, "events") : 0;
-    }
-    return sum;
-}
-
 /* Every name that came in for it; its own goes without saying. */
 static void put_incoming(html_t *html, const json_t *names, const char *sent_as)
 {
@@ -71,7 +58,7 @@ static void put_row(html_t *html, const json_t *identity, const json_t *names)
     html_raw(html, "</td><td>");
     put_ids(html, identity);
     html_raw(html, "</td><td class=\"number\">");
-    html_count(html, count_of(names, sent_as));
+    html_count(html, model_number(identity, "total"));
     html_raw(html, "</td></tr>\n");
 }
 

@@ -189,7 +189,11 @@ static void look_at(capi_sample_t *sample, const capi_rows_t *rows, apr_time_t t
     count_pair(sample, copy_text(rows, NAME, p), sent_as);
     sample->told += capi_rows_int(rows, SOURCE) >= CAPI_SOURCE_HEADER &&
                     capi_rows_int(rows, RECEIVED_AT) > told_since;
-    if (!name || name->seen >= CAPI_SAMPLE_PER_NAME) {
+    if (!name) {
+        return;
+    }
+    name->total++;
+    if (name->seen >= CAPI_SAMPLE_PER_NAME) {
         return;
     }
     name->all++;
@@ -211,6 +215,14 @@ static void look_at(capi_sample_t *sample, const capi_rows_t *rows, apr_time_t t
     look_at_delivered(sample, rows, sent_as);
 }
 
+static int compare_names(const void *left, const void *right)
+{
+    const capi_sample_name_t *a = left;
+    const capi_sample_name_t *b = right;
+
+    return a->total != b->total ? b->total - a->total : strcmp(a->name, b->name);
+}
+
 apr_status_t capi_sample_take(capi_sample_t **sample, capi_store_t *store, apr_time_t told_since,
                               apr_time_t now, apr_pool_t *p)
 {
@@ -224,5 +236,7 @@ apr_status_t capi_sample_take(capi_sample_t **sample, capi_store_t *store, apr_t
     while (rv == APR_SUCCESS && capi_rows_next(&rows)) {
         look_at(*sample, &rows, told_since, p);
     }
+    qsort((*sample)->names, (apr_size_t)(*sample)->names_count, sizeof((*sample)->names[0]),
+          compare_names);
     return rv;
 }

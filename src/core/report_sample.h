@@ -17,7 +17,8 @@ typedef struct {
     int warned;
     const char *error; /* of the newest that was rejected */
     const char *warning;
-    int all;     /* however they ended */
+    int total;
+    int all;     /* of the newest, however they ended */
     int unnamed; /* their id was made here */
     int minted;  /* their id looks as if made anew with every page */
     const char *example;
@@ -31,7 +32,7 @@ typedef struct {
 } capi_sample_pair_t;
 
 typedef struct {
-    int names_count;
+    int names_count; /* those with most events first */
     capi_sample_name_t names[CAPI_SAMPLE_NAMES];
     int pairs_count;
     capi_sample_pair_t pairs[CAPI_SAMPLE_PAIRS];

@@ -313,10 +313,10 @@ static json_t *identity_model(const capi_sample_t *sample)
     for (i = 0; i < sample->names_count; i++) {
         const capi_sample_name_t *name = &sample->names[i];
 
-        json_array_append_new(list,
-                              json_pack("{s:s, s:i, s:i, s:i, s:s?}", "event_name", name->name,
-                                        "events", name->all, "unnamed", name->unnamed, "minted",
-                                        name->minted, "example", name->example));
+        json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:i, s:i, s:s?}", "event_name",
+                                              name->name, "total", name->total, "events", name->all,
+                                              "unnamed", name->unnamed, "minted", name->minted,
+                                              "example", name->example));
     }
     return list;
 }

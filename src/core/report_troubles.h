@@ -8,9 +8,10 @@
 #include "report.h"
 
 /* {"troubles": [{"id", "severity": "broken" | "warning", "title", "cause", "mend", "link": query of
- * the page | null}], "names": [{"name", "sent_as", "events"}], "identity": [{"event_name",
- * "events", "unnamed", "minted", "example": a minted id | null}]}, the worst trouble first, the rest
- * of the newest events. `status` is that of capi_report_status. */
+ * the page | null}], "names": [{"name", "sent_as", "events"}], "identity": [{"event_name", "total",
+ * "events": those whose ids were looked at, "unnamed", "minted", "example": a minted id | null}]}:
+ * the worst trouble and the most frequent name first, all but some troubles of the newest events.
+ * `status` is that of capi_report_status. */
 apr_status_t capi_report_troubles(json_t **model, capi_store_t *store, const json_t *status,
                                   apr_time_t now, apr_pool_t *p);
 
