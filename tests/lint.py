@@ -105,20 +105,26 @@ def default_goal():
         complain("Makefile.apxs", "a bare make does not build everything")
 
 
-def contract():
-    """Each row of the contract names its tests, and these are there; each directive has a row."""
-    rows = [line for line in (TOP / "docs/contract.md").read_text().splitlines()
-            if line.startswith("| ") and not line.startswith(("| promise", "| ---"))]
+def named_tests(document):
+    """The rows of its tables; each names its tests, and these are there."""
+    rows = [line for line in (TOP / document).read_text().splitlines()
+            if line.startswith("| ") and not line.startswith(
+                ("| promise", "| what they try", "| ---"))]
     for row in rows:
         named = re.findall(r"`([\w/]+\.(?:py|c))::(\w+)`", row)
         if not named:
-            complain("docs/contract.md", f"no test: {row[:60]}")
+            complain(document, f"no test: {row[:60]}")
         for place, name in named:
             path = TOP / "tests" / place
             text = path.read_text() if path.exists() else ""
             if not re.search(rf"^(def |START_TEST\(){name}\(?\)?", text, re.M):
-                complain("docs/contract.md", f"there is no {place}::{name}")
-    told = set(re.findall(r"`(PinterestCapi\w*)", "\n".join(rows)))
+                complain(document, f"there is no {place}::{name}")
+    return rows
+
+
+def contract():
+    """Each directive has a row."""
+    told = set(re.findall(r"`(PinterestCapi\w*)", (TOP / "docs/contract.md").read_text()))
     for name in re.findall(r"^\| `(PinterestCapi\w*)", (TOP / "docs/directives.md").read_text(), re.M):
         if name not in told:
             complain("docs/contract.md", f"has no row for {name}")
@@ -179,6 +185,8 @@ def main():
     message_numbers(sources)
     directives()
     default_goal()
+    named_tests("docs/contract.md")
+    named_tests("docs/security.md")
     contract()
     built_files()
     stray_words()
