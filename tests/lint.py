@@ -2,6 +2,7 @@
 directive reference, what the built files export and link, static analysis."""
 
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -152,6 +153,17 @@ def built_files():
             complain(name, "is not position independent")
         if re.search(r"GNU_STACK.*\n.*RWE", headers):
             complain(name, "has an executable stack")
+        symbols = tool("readelf", "-W", "--dyn-syms", str(TOP / "build" / name)).stdout
+        if "__stack_chk_fail" not in symbols:
+            complain(name, "is built without stack protector")
+        if "_chk@" not in symbols.replace("__stack_chk_fail", ""):
+            complain(name, "is built without FORTIFY")
+    # Debian's start files have no such mark, so the linker drops it: each object of ours has it
+    objects = sorted(str(path) for folder in ("src", "cgi-admin")
+                     for path in (TOP / "build" / folder).rglob("*.o"))
+    marks = tool("readelf", "-n", *objects).stdout.count("x86 feature: IBT, SHSTK")
+    if platform.machine() == "x86_64" and marks != len(objects):
+        complain("build", f"{len(objects) - marks} objects are built without -fcf-protection")
 
 
 def stray_words():

@@ -381,7 +381,7 @@ def test_hosts_accounts_and_test_mode_never_meet(api, make_httpd):
 
 def test_what_comes_slowly_is_ended_by_mod_reqtimeout_and_keeps_nobody(api, make_httpd):
     httpd = make_httpd(api=api, extra_modules=["reqtimeout"],
-                       conf=CONF + "RequestReadTimeout header=2 body=1\n")
+                       conf=CONF + "Timeout 60\nRequestReadTimeout header=2 body=1\n")
     slow = []
     for path in ("/collect", PATH) * 6:
         connection = socket.create_connection(("127.0.0.1", httpd.port), 20)
