@@ -87,7 +87,7 @@ static apr_status_t round_decimal(const char **amount, const char *text, int dig
     if (point) {
         memcpy(number + 1 + whole, point + 1, fraction < places ? fraction : places);
     }
-    if (fraction > places && point[1 + places] >= '5') {
+    if (point && fraction > places && point[1 + places] >= '5') {
         add_one(number, len);
     }
     for (zeros = 0; zeros + places + 1 < len && number[zeros] == '0'; zeros++) {

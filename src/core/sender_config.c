@@ -216,9 +216,9 @@ static apr_status_t read_root(capi_sender_config_t *config, const char **message
         *message = apr_pstrdup(p, error.text);
         return APR_EINVAL;
     }
-    config->state_dir = copy_text(config->state_dir, p);
-    config->store_driver = copy_text(config->store_driver, p);
-    config->store_params = copy_text(config->store_params, p);
+    config->state_dir = apr_pstrdup(p, config->state_dir);
+    config->store_driver = apr_pstrdup(p, config->store_driver);
+    config->store_params = apr_pstrdup(p, config->store_params);
     if (!*config->state_dir || !*config->store_driver) {
         *message = "state_dir or store_driver is empty";
         return APR_EINVAL;

@@ -153,8 +153,11 @@ static void judge(capi_test_t *test, const capi_route_t *route)
     }
     switch (capi_outcome_judge(answer.http_status, rv)) {
     case CAPI_VERDICT_RESULTS:
-        judge_result(test, &answer, &results[0]);
-        return;
+        if (results) {
+            judge_result(test, &answer, results);
+            return;
+        }
+        break;
     case CAPI_VERDICT_HOLD:
         end_test(test, false,
                  apr_psprintf(test->pool, "Pinterest said no: %s.",

@@ -254,7 +254,7 @@ apr_status_t capi_cmp_load(const capi_cmp_t **result, const char **message, cons
 {
     loader_t loader = {.params = params, .rv = APR_SUCCESS, .p = p};
     capi_cmp_t *cmp = apr_pcalloc(p, sizeof(*cmp));
-    json_error_t error;
+    json_error_t error = {0};
     json_t *object = NULL;
 
     cmp->name = apr_pstrdup(p, name);
