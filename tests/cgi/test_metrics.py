@@ -54,6 +54,20 @@ def filled(store):
     return store
 
 
+LABELS = re.compile(r'\{(?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+\}')
+
+
+@pytest.mark.parametrize("evil", ['x"} 1\npinterest_capi_forged 7\n#', "\\", '\\"', "a\\\n"])
+def test_words_of_others_stay_inside_their_label(cgi, store, evil):
+    shop = store.destination(account=evil, api_url=evil, held=evil)
+    store.total(shop, evil, "received", 1)
+    store.total(shop, evil, "delivered", 1)
+    found = families(cgi("/metrics").text)
+    assert not [key for key in found if key.startswith("pinterest_capi_forged")]
+    labels = [key.partition("{")[2] for key in found if "{" in key]
+    assert labels and all(LABELS.fullmatch("{" + label) for label in labels)
+
+
 def value_of(found, name, *labels):
     values = [value for key, value in found.items()
               if key.split("{")[0] == name and all(label in key for label in labels)]

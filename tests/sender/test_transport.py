@@ -130,8 +130,8 @@ class Tunnel(socketserver.StreamRequestHandler):
 
     def handle(self):
         line = self.rfile.readline().decode().split()
-        while self.rfile.readline().strip():
-            pass
+        while header := self.rfile.readline().strip():
+            self.server.heard.append(header.decode())
         self.server.asked.append(line[:2])
         host, port = line[1].rsplit(":", 1)
         with socket.create_connection((host, int(port))) as far:
@@ -164,7 +164,7 @@ class TunnelServer(socketserver.ThreadingTCPServer):
 
 def test_proxy_is_used_and_its_headers_are_not_the_apis(site, sink):
     server = TunnelServer(("127.0.0.1", 0), Tunnel)
-    server.asked = []
+    server.asked, server.heard = [], []
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     site.account_settings = {"proxy": f"http://127.0.0.1:{server.server_address[1]}"}
     sink.answer = lambda r: Answer(503) if len(sink.requests) == 1 else \
@@ -177,4 +177,5 @@ def test_proxy_is_used_and_its_headers_are_not_the_apis(site, sink):
         server.shutdown()
         server.server_close()
     assert ["CONNECT", f"127.0.0.1:{sink.port}"] in server.asked
+    assert server.heard and not [header for header in server.heard if "uthorization" in header]
     assert sorted(sink.delivered()) == ids("a", 3)
