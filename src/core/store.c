@@ -364,6 +364,9 @@ static apr_status_t open_once(capi_store_t *store, const char **message, const c
     rv = check_schema(store, message, mode);
     if (rv == APR_SUCCESS && mode == OPEN_TO_WRITE) {
         rv = recover(store);
+        if (rv == APR_SUCCESS && capi_store_is_shared(store)) {
+            rv = capi_db_prepare_all(store);
+        }
         if (rv == APR_SUCCESS) {
             rv = capi_engine_lock(store, false);
         }

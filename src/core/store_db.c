@@ -233,6 +233,16 @@ static apr_status_t check_usable(capi_store_t *store)
     return store->is_broken ? APR_EGENERAL : APR_SUCCESS;
 }
 
+apr_status_t capi_db_prepare_all(capi_store_t *store)
+{
+    apr_status_t rv = check_usable(store);
+
+    for (int i = 0; rv == APR_SUCCESS && i < CAPI_SQL_COUNT; i++) {
+        rv = prepare(store, statement_of(store, (capi_sql_t)i));
+    }
+    return rv;
+}
+
 apr_status_t capi_rows_select(capi_rows_t *rows, capi_store_t *store, capi_statement_t *statement,
                               const void *const *values, apr_pool_t *p)
 {

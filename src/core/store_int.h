@@ -168,6 +168,9 @@ apr_status_t capi_db_fail(capi_store_t *store, const char *error);
 /* Statements are prepared anew: after the schema changed, or the connection. */
 void capi_db_forget_statements(capi_store_t *store);
 
+/* All at once: what a server cannot read is to be known when the sender starts. */
+apr_status_t capi_db_prepare_all(capi_store_t *store);
+
 /* --- engines (store_engine.c) --- */
 
 typedef enum { CAPI_ENGINE_SQLITE, CAPI_ENGINE_PGSQL, CAPI_ENGINE_MYSQL } capi_engine_t;

@@ -3,15 +3,13 @@
 import collections
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 
 import pytest
 
 from conftest import ACCOUNT, BUILD, VALGRIND, Site, wait_for
-from databases import MariaDb, Postgres
+from databases import MariaDb, Postgres, running
 from sink import Answer, accept, results
 
 pytestmark = pytest.mark.skipif(VALGRIND, reason="the drivers are others' work")
@@ -24,15 +22,8 @@ def ids(prefix, count):
 
 @pytest.fixture(scope="module", params=[Postgres, MariaDb])
 def server(request):
-    missing = request.param.what_is_missing()
-    if missing:
-        pytest.skip(missing)
-    # Not pytest's own place, which is closed to the server's user.
-    folder = tempfile.mkdtemp(prefix="capi-database-")
-    running = request.param(folder)
-    yield running
-    running.close()
-    shutil.rmtree(folder)
+    with running(request.param) as made:
+        yield made
 
 
 class Shop(Site):
@@ -47,10 +38,9 @@ class Shop(Site):
         return self.server.sql(text.replace("FROM ", f"FROM {self.server.schema}"))
 
     def settled(self):
-        try:
-            return int(self.rows("SELECT count(*) FROM events WHERE state >= 10")[0][0])
-        except AssertionError:
-            return 0  # its tables are not there yet
+        rows = self.server.look(
+            f"SELECT count(*) FROM {self.server.schema}events WHERE state >= 10")
+        return int(rows[0][0]) if rows else 0
 
     def wait_for_settled(self, count, timeout=60):
         wait_for(lambda: self.settled() >= count, f"{count} settled events: {self.log()[-2000:]}",
@@ -74,10 +64,18 @@ def shops(server, folder, sink):
         shop.close()
 
 
-def report(server, *words):
-    done = subprocess.run([str(CGI), *words, f"{server.name} {server.params}"], text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return done.returncode, done.stdout
+def report(server, command):
+    return subprocess.run([str(CGI), command, f"{server.name} {server.params}"], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+
+
+def page(server, path, query=""):
+    """(head, body) of the admin program's answer."""
+    answer = subprocess.run([str(CGI)], text=True, stdout=subprocess.PIPE, env={
+        "GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": "GET", "PATH_INFO": path,
+        "QUERY_STRING": query, "SCRIPT_NAME": "/x", "SERVER_PROTOCOL": "HTTP/1.1",
+        "PINTEREST_CAPI_STORE": f"{server.name} {server.params}"}).stdout.replace("\r\n", "\n")
+    return answer.split("\n\n", 1)
 
 
 def test_events_go_through_the_database_once(server, shops, sink):
@@ -104,21 +102,26 @@ def test_events_go_through_the_database_once(server, shops, sink):
 
 
 def test_admin_program_reads_the_database(server, shops, sink):
+    sink.answer = lambda r: Answer(200, results(["no" if i == "a-2" else None for i in r.ids]))
     shop = shops()
     feed, _ = shop.start()
     feed.push(3, "a")
     shop.wait_for_settled(3)
-    wait_for(lambda: report(server, "status")[1].startswith("Delivering"), "the verdict")
-    assert "running" in report(server, "status")[1]
-    assert "a-2" in report(server, "tail")[1]
-    assert "pinterest_capi_sender_up 1" in report(server, "metrics")[1]
-    assert "The store can be read" in report(server, "check")[1]
-    page = subprocess.run([str(CGI)], text=True, stdout=subprocess.PIPE, env={
-        "GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": "GET", "PATH_INFO": "/deliveries.json",
-        "QUERY_STRING": "q=a-1&account=" + ACCOUNT, "SCRIPT_NAME": "/x",
-        "SERVER_PROTOCOL": "HTTP/1.1", "PINTEREST_CAPI_STORE": f"{server.name} {server.params}"})
-    assert [d["event_id"] for d in json.loads(page.stdout.split("\n\n", 1)[-1]
-                                              .split("\r\n\r\n")[-1])["deliveries"]] == ["a-1"]
+    wait_for(lambda: report(server, "status").startswith("Delivering"), "the verdict")
+    assert "a-2" in report(server, "tail")
+    assert "pinterest_capi_sender_up 1" in report(server, "metrics")
+
+    def found(query):
+        return [d["event_id"] for d in
+                json.loads(page(server, "/deliveries.json", query)[1])["deliveries"]]
+
+    assert found("") == ["a-2", "a-1", "a-0"]
+    assert found("q=a-1&account=" + ACCOUNT) == ["a-1"]
+    assert found("state=rejected") == ["a-2"] and found("state=queued") == []
+    assert found("state=delivered&event_name=checkout&limit=1") == ["a-1"]
+    for path in ("/", "/deliveries/1", "/coverage.json", "/status.json", "/metrics"):
+        head, body = page(server, path)
+        assert "Status: " not in head or "Status: 200" in head, (path, head, body[:500])
 
 
 def test_lost_connection_is_opened_anew(server, shops, sink):
@@ -143,11 +146,15 @@ def test_server_that_dies_loses_nothing(server, shops, sink):
     position = feed.push(500, "b")
     shop.wait_log("PCAPI110")
     assert not feed.is_durable(position, 0.05)
+    late = shops()
+    late_feed, _ = late.start()
+    late_feed.push(10, "c")
+    late.wait_log("PCAPI112")
     server.start()
-    shop.wait_for_settled(510)
+    shop.wait_for_settled(520)
     assert collections.Counter(sink.delivered()) == \
-        collections.Counter(ids("a", 10) + ids("b", 500))
-    assert len(shop.errors()) == 1
+        collections.Counter(ids("a", 10) + ids("b", 500) + ids("c", 10))
+    assert len(shop.errors()) == len(late.errors()) == 1
 
 
 def test_two_senders_share_the_work_and_the_ids(server, shops, sink):
@@ -226,3 +233,39 @@ def test_sender_that_stood_still_joins_again(server, shops, sink):
                                                                  [("2",), ("3",)])
     # Where it stood still inside a transaction, the server ended that.
     assert all("PCAPI110" in line for line in slow.errors()) and other.errors() == []
+
+
+def ask(shop, number, kind):
+    shop.rows("INSERT INTO " + shop.server.schema + "asks (id, kind, destination, asked_by, asked_at)"
+              f" VALUES ('0190163d-8694-7000-8000-00000000000{number}', '{kind}', 1, 'me', 0)")
+    wait_for(lambda: shop.rows("SELECT count(*) FROM asks WHERE done_at IS NULL") == [("0",)],
+             "the ask to be done")
+
+
+def wait_for_beats(shop):
+    """Until every sender has seen what is in the database now."""
+    def beats():
+        return [int(row[0]) for row in shop.rows("SELECT beat FROM nodes ORDER BY node")]
+
+    before = beats()
+    wait_for(lambda: all(now >= then + 2 for now, then in zip(beats(), before, strict=True)),
+             "two beats of each")
+
+
+def test_what_the_page_asks_for_reaches_every_sender(server, shops, sink):
+    hasty = BUILD / "tests/hasty-sender"
+    one, two = shops(program=hasty), shops(program=hasty)
+    one.start()
+    feed, _ = two.start()
+    feed.push(1, "a")
+    two.wait_for_settled(1)
+    wait_for(lambda: one.rows("SELECT count(*) FROM nodes") == [("2",)], "two places")
+    ask(one, 1, "pause")
+    wait_for_beats(one)
+    assert feed.is_durable(feed.push(1, "b"))
+    wait_for_beats(one)
+    assert sink.delivered() == ["a-0"]
+    ask(one, 2, "resume")
+    two.wait_for_settled(2)
+    assert sink.delivered() == ["a-0", "b-0"]
+    assert one.rows("SELECT is_well FROM asks") == [("1",), ("1",)]

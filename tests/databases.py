@@ -1,12 +1,17 @@
 """Private database servers: a data directory of their own, no network, thrown away afterwards."""
 
+import contextlib
 import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
+import tempfile
 
-from conftest import wait_for
+import pytest
+
+from waiting import wait_for
 
 def newest(pattern):
     found = sorted(pathlib.Path("/").glob(pattern))
@@ -53,17 +58,23 @@ class Server:
         assert done.returncode == 0, done.stderr
         return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
 
+    def look(self, text):
+        """The same; nothing while the tables are not there yet."""
+        done = self.client(text)
+        return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
+
     def kill(self):
         self.process.kill()
         self.process.wait()
 
     def close(self):
-        self.process.terminate()
+        self.process.send_signal(self.stop)
         self.process.wait()
 
 
 class Postgres(Server):
     name, schema = "pgsql", ""
+    stop = signal.SIGINT  # it would wait for its clients
     home = newest("usr/lib/postgresql/*/bin")
 
     @classmethod
@@ -97,6 +108,7 @@ class Postgres(Server):
 
 class MariaDb(Server):
     name, schema = "mysql", "capi."
+    stop = signal.SIGTERM
 
     @classmethod
     def what_is_missing(cls):
@@ -132,3 +144,19 @@ class MariaDb(Server):
 
     def forget_all(self):
         self.sql("DROP DATABASE IF EXISTS capi; CREATE DATABASE capi")
+
+
+@contextlib.contextmanager
+def running(kind):
+    """One server of a kind, for a fixture; the test is skipped where it is not installed."""
+    missing = kind.what_is_missing()
+    if missing:
+        pytest.skip(missing)
+    # Not pytest's own place, which is closed to the server's user.
+    folder = tempfile.mkdtemp(prefix="capi-database-")
+    server = kind(folder)
+    try:
+        yield server
+    finally:
+        server.close()
+        shutil.rmtree(folder)
