@@ -173,7 +173,7 @@ static bool is_early(const capi_rows_t *rows)
 {
     const char *warning = capi_rows_text(rows, WARNING);
 
-    return (warning && strstr(warning, "event_time: in the future")) ||
+    return (warning && strstr(warning, CAPI_WARNING_EARLY)) ||
            capi_rows_int(rows, EVENT_TIME) >
                apr_time_sec(capi_rows_int(rows, RECEIVED_AT)) + SKEW_SEC;
 }

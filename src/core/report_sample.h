@@ -10,6 +10,9 @@
 #define CAPI_SAMPLE_PER_NAME 50
 #define CAPI_SAMPLE_PAIRS    64
 
+/* What intake says of an event that is early; a trouble of its own. */
+#define CAPI_WARNING_EARLY "event_time: in the future"
+
 typedef struct {
     const char *name;
     int seen; /* settled by Pinterest's answer */

@@ -103,7 +103,7 @@ static void judge_names(capi_troubles_t *troubles, const capi_sample_t *sample)
         if (name->rejected > 0) {
             judge_rejected(troubles, name);
         }
-        if (name->warned * 4 > name->seen) {
+        if (name->warned * 4 > name->seen && !strstr(name->warning, CAPI_WARNING_EARLY)) {
             judge_warned(troubles, name);
         }
     }

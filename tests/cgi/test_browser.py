@@ -89,14 +89,30 @@ def fill(store, sender):
                                      "examples": ["cap-17-blue", "GIFT-CARD"]}]))
 
 
+TROUBLES = {"token", "sender", "queue", "duplicates", "names", "bots", "address", "feed", "catalog",
+            "custom_data", "incomplete", "clock", "offline", "minted"}
+
+
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory):
-    """A shop whose token is refused, whose sender is gone, whose orders are wrong."""
+    """A shop that does nearly everything wrong."""
     store = Store(tmp_path_factory.mktemp("troubled") / "store.db")
     fill(store, 0)
     store.event(1, "bad", state="rejected", error="Invalid currency EURO")
+    store.event(1, "poor", "lead", state="rejected", error="not sent: neither em nor address")
+    store.event(1, "early", "search", warning="event_time: in the future, now taken instead")
+    for n in range(12):
+        store.event(1, f"0f8fad5b-d9cb-469f-a165-7086772895{n:02d}", "signup",
+                    happened=store.now - 7200)
+    store.count(1, "page_visit", "duplicate", n=9000)
     store.event(store.destination("7", held="no token (status 401): put one into /t"), "w",
                 state="queued")
+    store.note(queue_dropped_page=3, seen_requests=900, seen_proxied=800, seen_bots=700,
+               complaint="an event in Pinterest-Capi-Event: event_name 'chekout' is not known: did "
+               "you mean 'checkout'?", complained_at=int(store.now * 1e6), catalogs=json.dumps([
+                   {"file": "/var/www/feed.tsv", "ids": 9, "read_at": 1, "seen": 100, "unknown": 40,
+                    "fault": "has no column named id in its first line", "accounts": ["7"],
+                    "examples": ["cap-17"]}]))
     yield from serve(Cgi(store.path))
     store.close()
 
@@ -124,7 +140,10 @@ def test_axe_finds_nothing_to_object_to(chrome, axe, site, scheme, path):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_where_there_is_trouble(chrome, axe, troubled, scheme):
     show(chrome, troubled, scheme, width=390)
-    assert chrome.execute_script("return document.querySelectorAll('.trouble').length") == 3
+    shown = chrome.find_elements("css selector", ".trouble")
+    assert {trouble.get_attribute("data-trouble") for trouble in shown} == TROUBLES
+    assert all(trouble.find_element("css selector", part).is_displayed()
+               for trouble in shown for part in ("h3", ".cause", "strong"))
     assert violations(chrome, axe) == []
 
 
@@ -221,12 +240,42 @@ def test_filters_and_periods_need_no_reload(chrome, site):
     chrome.execute_script("document.querySelector(\"[data-place='7d']\").click()")
     wait_until(chrome, "document.querySelectorAll('.chart g').length === 28", "seven days")
     assert "state=suppressed" in chrome.current_url and "period=7d" in chrome.current_url
+    Select(chrome.find_element("name", "state")).select_by_value("")
+    wait_until(chrome, "document.querySelector('.deliveries .is-delivered') !== null", "any state")
+    Select(chrome.find_element("name", "event_name")).select_by_value("checkout")
+    wait_until(chrome, "[...document.querySelectorAll('.deliveries .event a')].every("
+                       "(a) => a.textContent === 'checkout')", "purchases alone")
     search = chrome.find_element("name", "q")
     search.send_keys("nothing like it\n")
     wait_until(chrome, "document.querySelector('.deliveries') === null", "nothing found")
     chrome.back()
     wait_until(chrome, "document.querySelector('.deliveries') !== null", "the list again")
     assert chrome.execute_script("return window.kept") == 1 and chrome.get_log("browser") == []
+
+
+LOOK_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
+SHOWN = "[...document.querySelectorAll('.deliveries .id')].map((e) => e.textContent)"
+
+
+def test_news_come_by_themselves_but_not_while_somebody_types(chrome, tmp_path):
+    store = Store(tmp_path / "store.db")
+    shop = store.destination()
+    store.event(shop, "first")
+    served = serve(Cgi(store.path))
+    show(chrome, next(served))
+    store.event(shop, "second")
+    chrome.execute_script(LOOK_AGAIN)
+    wait_until(chrome, SHOWN + ".includes('second')", "the news")
+    chrome.find_element("name", "q").send_keys("sec")
+    store.event(shop, "third")
+    chrome.get_log("performance")
+    chrome.execute_script(LOOK_AGAIN)
+    assert chrome.execute_script("return document.activeElement.value") == "sec"
+    assert requests_of(chrome) == []
+    chrome.find_element("css selector", "[data-live] button").click()
+    assert chrome.find_element("css selector", "[data-live]").text.startswith("Paused")
+    served.close()
+    store.close()
 
 
 def test_a_bar_says_what_it_stands_for(chrome, site):
