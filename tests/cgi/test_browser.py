@@ -192,7 +192,8 @@ def test_nothing_moves_while_it_comes_and_nothing_is_asked_in_vain(chrome, site,
 
 
 EVIL = ["<script>document.title = 'owned'</script>",
-        "\"><img src=x onerror=\"document.title='owned'\">", "'-alert(1)-'", "\u202egnp.exe", "]]>--><svg/onload=document.title='owned'>", "x" * 10000]
+        "\"><img src=x onerror=\"document.title='owned'\">", "'-alert(1)-'", "\u202egnp.exe",
+        "]]>--><svg/onload=document.title='owned'>", "x" * 10000]
 
 
 def test_hostile_values_do_nothing_in_a_browser(chrome, tmp_path):
