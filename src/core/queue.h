@@ -117,7 +117,7 @@ uint64_t capi_queue_noticed(const capi_queue_t *queue, capi_notice_t what);
  * complain at once, one of them is not heard. */
 void capi_queue_complain(capi_queue_t *queue, const char *words, apr_time_t now);
 
-/* The words, and when they were said; false where there are none. */
+/* The words, valid UTF-8, and when they were said; false where there are none. */
 bool capi_queue_complaint(const capi_queue_t *queue, char words[CAPI_COMPLAINT_LEN],
                           apr_time_t *when);
 

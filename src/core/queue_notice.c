@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "utf8.h"
+
 void capi_queue_notice(capi_queue_t *queue, capi_notice_t what)
 {
     atomic_fetch_add_explicit(&queue->shared->noticed[what], 1, memory_order_relaxed);
@@ -35,6 +37,20 @@ void capi_queue_complain(capi_queue_t *queue, const char *words, apr_time_t now)
     atomic_store(&shared->complaint_step, step + 2);
 }
 
+/* Workers can write anything here, and a database takes only text. */
+static void mask_invalid(char *words)
+{
+    while (*words != '\0') {
+        uint32_t c;
+        apr_size_t len = capi_utf8_read(&c, words);
+
+        if (c == CAPI_UTF8_INVALID) {
+            *words = '?';
+        }
+        words += len;
+    }
+}
+
 bool capi_queue_complaint(const capi_queue_t *queue, char words[CAPI_COMPLAINT_LEN],
                           apr_time_t *when)
 {
@@ -49,5 +65,6 @@ bool capi_queue_complaint(const capi_queue_t *queue, char words[CAPI_COMPLAINT_L
     *when = (apr_time_t)atomic_load(&shared->complained_at);
     memcpy(words, room, CAPI_COMPLAINT_LEN);
     words[CAPI_COMPLAINT_LEN - 1] = '\0';
+    mask_invalid(words);
     return step > 0 && step % 2 == 0 && atomic_load(&shared->complaint_step) == step;
 }

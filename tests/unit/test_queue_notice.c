@@ -27,6 +27,10 @@ START_TEST(test_the_newest_complaint_is_kept_as_a_whole)
     capi_queue_complain(queue, longer, 7);
     ck_assert(capi_queue_complaint(other, words, &when));
     ck_assert_uint_eq(strlen(words), CAPI_COMPLAINT_LEN - 1);
+    memcpy(longer + CAPI_COMPLAINT_LEN - 2, "\xc3\xa4", 2); /* cut between the two */
+    capi_queue_complain(queue, longer, 7);
+    ck_assert(capi_queue_complaint(other, words, &when));
+    ck_assert_str_eq(words + CAPI_COMPLAINT_LEN - 3, "x?");
     capi_queue_complain(queue, "not known", 8);
     ck_assert(capi_queue_complaint(other, words, &when));
     ck_assert_str_eq(words, "not known");
