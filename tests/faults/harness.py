@@ -12,6 +12,8 @@ import struct
 import subprocess
 import time
 
+import pytest
+
 from ledger import Ledger
 from server import BUILD, Httpd, is_alive, wait_for
 from sink import Answer, Sink, accept
@@ -71,6 +73,7 @@ class Shop:
         os.utime(self.httpd.docs / "index.html", (1e9, 1e9))  # Last-Modified and ETag say it
         self.httpd.expect(*NOISE)
         self.sources, self.killed_senders, self.mounted = [], [], []
+        self.dead_parents = 0
         self.names = itertools.count()  # no two sources say the same numbers
         if disk:
             owner = pwd.getpwnam(self.httpd.USER)
@@ -91,7 +94,9 @@ class Shop:
         return answer
 
     def mount(self, *arguments):
-        subprocess.run(["mount", *map(str, arguments)], check=True)
+        done = subprocess.run(["mount", *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"no file systems may be mounted here: {done.stderr.strip()}")
         self.mounted.append(arguments[-1])
 
     def unmount(self):
@@ -226,6 +231,7 @@ class Shop:
 
     def kill_who_is_left(self):
         self.count_hit()
+        self.dead_parents += 1
         self.ledger.deaths.append(time.monotonic())
         self.httpd.kill_everything()
         self.ledger.deaths.append(time.monotonic())
@@ -249,7 +255,10 @@ class Shop:
     # --- what the log tells ---
 
     def check_incidents(self):
-        """A sender that was killed while its parent watched has one line, never two."""
+        """A sender that was killed while its parent watched has one line, never two; and none ended
+        that nobody killed, but where its parent lost it in the moment of its own death."""
         told = re.findall(r"PCAPI055: the sender \(pid (\d+)\)", self.httpd.log_text())
         assert len(told) == len(set(told)), told
+        by_itself = [pid for pid in told if int(pid) not in self.killed_senders]
+        assert len(by_itself) <= self.dead_parents, f"senders that nobody killed: {by_itself}"
         return told
