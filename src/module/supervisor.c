@@ -367,15 +367,11 @@ static void wait_for_senders(capi_retained_t *kept)
     }
 }
 
+/* All senders have been told to end, once: a second signal would end them before they are done. */
 static void end_server(capi_retained_t *kept)
 {
     apr_pool_t *scratch;
 
-    for (int i = 0; i < CAPI_RETIRING_MAX; i++) {
-        if (kept->retiring[i].pid != 0) {
-            kill(kept->retiring[i].pid, SIGTERM);
-        }
-    }
     wait_for_senders(kept);
     if (now.queue) {
         capi_queue_file_end(kept, now.queue, now.server);

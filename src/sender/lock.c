@@ -58,18 +58,22 @@ static capi_lock_t wait_interruptibly(capi_waiter_t *waiter, int signal_fd, int 
     return waiter->error == 0 ? CAPI_LOCK_HELD : CAPI_LOCK_FAILED;
 }
 
-capi_lock_t capi_lock_wait(const char *state_dir, int signal_fd, int parent_fd, apr_pool_t *p)
+capi_lock_t capi_lock_wait(const char *state_dir, int signal_fd, int parent_fd, bool is_said,
+                           apr_pool_t *p)
 {
     const char *path = apr_pstrcat(p, state_dir, "/sender.lock", NULL);
     capi_waiter_t *waiter = apr_pcalloc(p, sizeof(*waiter));
 
     waiter->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (waiter->lock_fd < 0 && is_said) {
+        return CAPI_LOCK_NO_FILE;
+    }
     if (waiter->lock_fd < 0) {
         capi_log(CAPI_LOG_ERR,
                  "PCAPI105: '%s' cannot be opened (%s): nothing is sent until the directory of "
                  "PinterestCapiStateDir is there and writable for the sender's user",
                  path, strerror(errno));
-        return CAPI_LOCK_FAILED;
+        return CAPI_LOCK_NO_FILE;
     }
     if (flock(waiter->lock_fd, LOCK_EX | LOCK_NB) == 0) {
         return CAPI_LOCK_HELD;

@@ -261,10 +261,30 @@ static void release(capi_sender_t *sender)
     }
 }
 
+/* A directory that is not there yet, or read-only, is waited for: another start would fare no
+ * better. */
+static capi_lock_t take_lock(const capi_sender_t *sender)
+{
+    bool is_said = false;
+    capi_lock_t lock;
+
+    do {
+        apr_pool_t *pool;
+
+        apr_pool_create(&pool, sender->pool);
+        lock = capi_lock_wait(sender->config->state_dir, sender->signal_fd, CAPI_FD_PARENT, is_said,
+                              pool);
+        is_said = true;
+        if (lock == CAPI_LOCK_NO_FILE) {
+            apr_pool_destroy(pool);
+        }
+    } while (lock == CAPI_LOCK_NO_FILE && may_try_again(sender));
+    return lock;
+}
+
 static int run(capi_sender_t *sender)
 {
-    capi_lock_t lock =
-        capi_lock_wait(sender->config->state_dir, sender->signal_fd, CAPI_FD_PARENT, sender->pool);
+    capi_lock_t lock = take_lock(sender);
     bool has_ended_well;
 
     if (lock != CAPI_LOCK_HELD) {

@@ -58,11 +58,18 @@ void capi_tokens_wipe(char **tokens, int count);
 
 /* --- lock.c: one sender a state directory --- */
 
-typedef enum { CAPI_LOCK_HELD, CAPI_LOCK_FAILED, CAPI_LOCK_ASKED_TO_STOP } capi_lock_t;
+typedef enum {
+    CAPI_LOCK_HELD,
+    CAPI_LOCK_NO_FILE, /* the state directory is not there, or read-only: may be tried again */
+    CAPI_LOCK_FAILED,
+    CAPI_LOCK_ASKED_TO_STOP
+} capi_lock_t;
 
 /* Waits until the sender before this one has ended. A signal on `signal_fd` or the end of the
- * parent ends the wait. The lock is held until this process ends. */
-capi_lock_t capi_lock_wait(const char *state_dir, int signal_fd, int parent_fd, apr_pool_t *p);
+ * parent ends the wait. The lock is held until this process ends. `is_said`: that there is no file
+ * has been logged before. */
+capi_lock_t capi_lock_wait(const char *state_dir, int signal_fd, int parent_fd, bool is_said,
+                           apr_pool_t *p);
 
 /* --- routes.c: the way to each destination --- */
 

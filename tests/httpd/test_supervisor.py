@@ -190,6 +190,24 @@ def test_reloads_in_quick_succession_leave_one_sender(make_httpd, mpm):
 
 
 @pytest.mark.parametrize("how", ["stop", "graceful-stop"])
+def test_stop_right_after_a_reload_lets_the_old_sender_finish(make_httpd, api, mpm, how):
+    httpd = make_httpd(api=api, mpm=mpm, conf="""
+PinterestCapiMergeWindow 0
+<Location "/v5/ad_accounts">
+SetHandler pinterest-capi-events
+</Location>""")
+    api.behave({"delay": 2})
+    assert say(httpd, "one").status == 200
+    api.wait_requests(1)
+    httpd.graceful()
+    httpd.stop(how)
+    assert [(row["event_id"], row["state"]) for row in
+            httpd.sql("SELECT event_id, state FROM events")] == [("one", 10)]
+    assert len(api.requests) == 1
+    assert queues(httpd) == []
+
+
+@pytest.mark.parametrize("how", ["stop", "graceful-stop"])
 def test_stop_leaves_no_process_and_no_queue(make_httpd, mpm, how):
     httpd = start(make_httpd, mpm)
     sender = the_sender(httpd)
