@@ -272,6 +272,9 @@ const char *capi_signal_line_load(capi_signal_line_t *line, const char *folder, 
             kinds[i].read(&reader);
         }
     }
+    if (!reader.message) {
+        capi_signals_prepare(line->signals);
+    }
     return reader.message;
 }
 

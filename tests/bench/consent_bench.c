@@ -32,6 +32,7 @@ static apr_array_header_t *load_auto(const char *folder, apr_pool_t *p)
         APR_ARRAY_PUSH(signals, capi_signal_t) =
             (capi_signal_t){.kind = kinds[i], .label = "other"};
     }
+    capi_signals_prepare(signals);
     return signals;
 }
 

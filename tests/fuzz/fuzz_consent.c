@@ -38,6 +38,7 @@ static apr_array_header_t *load_signals(void)
         capi_signal_t *signal = apr_array_push(signals);
         *signal = (capi_signal_t){.kind = kinds[i], .label = "other", .purposes = 0x4d};
     }
+    capi_signals_prepare(signals);
     return signals;
 }
 

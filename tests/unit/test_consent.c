@@ -258,6 +258,7 @@ static apr_array_header_t *all_signals(bool is_strict)
     add_signal(signals, CAPI_SIGNAL_TCF, "tcf");
     add_signal(signals, CAPI_SIGNAL_GPP, "gpp");
     add_signal(signals, CAPI_SIGNAL_ENV, "env SHOP")->cookie = "SHOP";
+    capi_signals_prepare(signals);
     return signals;
 }
 

@@ -308,6 +308,11 @@ apr_status_t capi_cmp_list(apr_array_header_t **names, const char *folder, apr_p
     return APR_SUCCESS;
 }
 
+const char *capi_cmp_cookie(const capi_cmp_t *cmp)
+{
+    return cmp->all.cookie;
+}
+
 const char *capi_cmp_name(const capi_cmp_t *cmp)
 {
     return cmp->name;

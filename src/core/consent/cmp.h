@@ -20,6 +20,9 @@ apr_status_t capi_cmp_list(apr_array_header_t **names, const char *folder, apr_p
 
 const char *capi_cmp_name(const capi_cmp_t *cmp);
 
+/* The cookie without which it says nothing; `*` at the end: a prefix. */
+const char *capi_cmp_cookie(const capi_cmp_t *cmp);
+
 /* What the visitor told this manager. UNKNOWN where it has
  * no cookie, nobody has answered yet, or the value is not what the manager writes; of several
  * cookies with its name a denial wins. A rule about Pinterest alone goes before one about all

@@ -19,27 +19,41 @@ static void read_name(capi_cookie_t *cookie, const char *start, const char *end,
     }
 }
 
-/* The bit of a name's first two characters, of 256. */
 static unsigned int bit_of(const char *name)
 {
     return ((unsigned char)name[0] * 31u + (unsigned char)name[1]) % 256;
 }
 
-static void note_start(capi_cookies_t *cookies, const capi_cookie_t *cookie)
+static bool has_start(const capi_starts_t *starts, const char *name)
 {
-    if (cookie->name_len > 1) {
-        unsigned int bit = bit_of(cookie->name);
+    unsigned int bit = bit_of(name);
 
-        cookies->starts[bit / 64] |= UINT64_C(1) << bit % 64;
+    return starts->bits[bit / 64] >> bit % 64 & 1;
+}
+
+/* `len` characters of the name count; of a shorter one than two, everything may begin like it. */
+static void add_start(capi_starts_t *starts, const char *name, apr_size_t len)
+{
+    if (len < 2) {
+        memset(starts, 0xff, sizeof(*starts));
+    }
+    else {
+        unsigned int bit = bit_of(name);
+
+        starts->bits[bit / 64] |= UINT64_C(1) << bit % 64;
     }
 }
 
-/* False where no cookie begins as `name` does, of which `len` characters count. */
-static bool may_have(const capi_cookies_t *cookies, const char *name, apr_size_t len)
+static apr_size_t fixed_len(const char *name)
 {
-    unsigned int bit = len > 1 ? bit_of(name) : 0;
+    apr_size_t len = strlen(name);
 
-    return len < 2 || (cookies->starts[bit / 64] >> bit % 64 & 1);
+    return len > 0 && name[len - 1] == '*' ? len - 1 : len;
+}
+
+void capi_starts_add(capi_starts_t *starts, const char *name)
+{
+    add_start(starts, name, fixed_len(name));
 }
 
 static int count_pairs(const char *header)
@@ -77,7 +91,7 @@ void capi_cookies_read(capi_cookies_t *cookies, const char *header, apr_pool_t *
         }
         capi_cookie_t *cookie = &list[cookies->count++];
         read_name(cookie, pair, equals, p);
-        note_start(cookies, cookie);
+        add_start(&cookies->starts, cookie->name, cookie->name_len);
         cookie->value = equals + 1;
         cookie->value_len = (apr_size_t)(end - equals - 1);
     }
@@ -86,12 +100,11 @@ void capi_cookies_read(capi_cookies_t *cookies, const char *header, apr_pool_t *
 const capi_cookie_t *capi_cookies_find(const capi_cookies_t *cookies, const capi_cookie_t *after,
                                        const char *name)
 {
-    apr_size_t len = strlen(name);
-    bool is_prefix = len > 0 && name[len - 1] == '*';
+    apr_size_t len = fixed_len(name);
+    bool is_prefix = name[len] == '*';
     const capi_cookie_t *end = cookies->list + cookies->count;
 
-    len -= is_prefix ? 1 : 0;
-    if (!may_have(cookies, name, len)) {
+    if (len > 1 && !has_start(&cookies->starts, name)) {
         return NULL;
     }
     for (const capi_cookie_t *at = after ? after + 1 : cookies->list; at < end; at++) {

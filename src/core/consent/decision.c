@@ -146,26 +146,65 @@ static capi_consent_state_t read_gpc(const reading_t *reading)
     return value && strcmp(value, "1") == 0 ? CAPI_CONSENT_DENIED : CAPI_CONSENT_UNKNOWN;
 }
 
+/* The cookies that a signal reads; NULL where it does not speak by cookies. A single one of its own
+ * stands in `own`. */
+static const char *const *cookies_of(const capi_signal_t *signal, const char *own[2])
+{
+    own[0] = signal->cookie;
+    own[1] = NULL;
+    switch (signal->kind) {
+    case CAPI_SIGNAL_CMP:
+        own[0] = capi_cmp_cookie(signal->cmp);
+        return own;
+    case CAPI_SIGNAL_TCF:
+        return signal->cookie ? own : tcf_cookies;
+    case CAPI_SIGNAL_GPP:
+        return signal->cookie ? own : gpp_cookies;
+    case CAPI_SIGNAL_USP:
+        return usp_cookies;
+    case CAPI_SIGNAL_COOKIE:
+        return own;
+    case CAPI_SIGNAL_BRIDGE:
+        own[0] = CAPI_BRIDGE_COOKIE;
+        return own;
+    case CAPI_SIGNAL_ENV:
+    case CAPI_SIGNAL_GPC:
+        break;
+    }
+    return NULL;
+}
+
+void capi_signals_prepare(apr_array_header_t *signals)
+{
+    for (int i = 0; i < signals->nelts; i++) {
+        capi_signal_t *signal = &APR_ARRAY_IDX(signals, i, capi_signal_t);
+        const char *own[2];
+
+        for (const char *const *name = cookies_of(signal, own); name && *name; name++) {
+            capi_starts_add(&signal->starts, *name);
+            signal->has_starts = true;
+        }
+    }
+}
+
 static capi_consent_state_t read_signal(const reading_t *reading, const capi_signal_t *signal)
 {
-    const char *own[] = {signal->cookie, NULL};
-    const char *bridge[] = {CAPI_BRIDGE_COOKIE, NULL};
+    const char *own[2];
+    const char *const *names = cookies_of(signal, own);
 
     switch (signal->kind) {
     case CAPI_SIGNAL_CMP:
         return capi_cmp_read(signal->cmp, &reading->cookies, reading->p);
     case CAPI_SIGNAL_TCF:
-        return read_cookies(reading, signal, signal->cookie ? own : tcf_cookies, read_tcf,
-                            CAPI_DECODE_URL);
+        return read_cookies(reading, signal, names, read_tcf, CAPI_DECODE_URL);
     case CAPI_SIGNAL_GPP:
-        return read_cookies(reading, signal, signal->cookie ? own : gpp_cookies, read_gpp,
-                            CAPI_DECODE_URL);
+        return read_cookies(reading, signal, names, read_gpp, CAPI_DECODE_URL);
     case CAPI_SIGNAL_USP:
-        return read_cookies(reading, signal, usp_cookies, read_usp, CAPI_DECODE_URL);
+        return read_cookies(reading, signal, names, read_usp, CAPI_DECODE_URL);
     case CAPI_SIGNAL_COOKIE:
-        return read_cookies(reading, signal, own, read_patterns, 0);
+        return read_cookies(reading, signal, names, read_patterns, 0);
     case CAPI_SIGNAL_BRIDGE:
-        return read_cookies(reading, signal, bridge, read_bridge, CAPI_DECODE_URL);
+        return read_cookies(reading, signal, names, read_bridge, CAPI_DECODE_URL);
     case CAPI_SIGNAL_ENV:
         return read_env(reading, signal);
     case CAPI_SIGNAL_GPC:
@@ -195,6 +234,9 @@ static int hear(capi_consent_t *consent, int best, const reading_t *reading,
 {
     for (int i = 0; i < signals->nelts; i++) {
         const capi_signal_t *signal = &APR_ARRAY_IDX(signals, i, const capi_signal_t);
+        if (signal->has_starts && !capi_cookies_may_have(&reading->cookies, &signal->starts)) {
+            continue;
+        }
         capi_consent_state_t said = read_signal(reading, signal);
         int here = rank(signal, said);
         if (here > best) {

@@ -30,7 +30,12 @@ typedef struct {
     uint32_t purposes;            /* tcf: bit 0 is purpose 1; 0: it can only deny */
     bool is_strict;               /* gpc: goes before a grant */
     capi_pattern_t *grant, *deny; /* cookie */
+    bool has_starts;              /* it reads cookies alone, those that begin so */
+    capi_starts_t starts;
 } capi_signal_t;
+
+/* Notes what each signal of a complete list reads, so that a request without that need not ask it. */
+void capi_signals_prepare(apr_array_header_t *signals);
 
 /* What a request says. Strings may be NULL. */
 typedef struct {
