@@ -255,12 +255,19 @@ static void add_rule_events(recording_t *recording)
 
 /* --- the envelope --- */
 
-static void set_binds(capi_envelope_t *envelope, const recording_t *recording)
+static apr_array_header_t *find_binds(const recording_t *recording)
 {
     apr_array_header_t *said = capi_said_binds(recording->visit);
-    int i;
 
     capi_facts_bind(said, recording->visit, recording->view, recording->pool);
+    return said;
+}
+
+static void set_binds(capi_envelope_t *envelope, const recording_t *recording,
+                      const apr_array_header_t *said)
+{
+    int i;
+
     envelope->binds =
         apr_pcalloc(recording->pool, sizeof(*envelope->binds) * (apr_size_t)(said->nelts + 1));
     for (i = 0; i < said->nelts; i++) {
@@ -307,6 +314,15 @@ static bool is_denial_to_tell(const capi_visit_t *visit)
             strcmp(part, "iframe") == 0);
 }
 
+/* Whether a request without events and binds can tell the sender anything; says_something_new knows,
+ * once the visit's keys are hashed, which most of a page's parts are spared. */
+static bool may_have_news(const capi_visit_t *visit, const request_rec *last)
+{
+    return visit->consent_said || visit->click_id_is_new || visit->visit_id_is_new ||
+           is_denial_to_tell(visit) || apr_table_get(last->headers_out, "Set-Cookie") ||
+           apr_table_get(last->err_headers_out, "Set-Cookie");
+}
+
 /* Without events: does the sender learn anything about a visit? */
 static bool says_something_new(const capi_envelope_t *envelope, const capi_visit_t *visit)
 {
@@ -322,13 +338,18 @@ static bool says_something_new(const capi_envelope_t *envelope, const capi_visit
             (is_granted && visit->click_id_is_new));
 }
 
-static void push(recording_t *recording)
+static void push(recording_t *recording, const request_rec *last)
 {
     capi_visit_t *visit = recording->visit;
+    const apr_array_header_t *binds = find_binds(recording);
     capi_envelope_t envelope;
 
+    if (recording->events->nelts == 0 && binds->nelts == 0 && !recording->user_data &&
+        !may_have_news(visit, last)) {
+        return;
+    }
     capi_visit_envelope(&envelope, visit);
-    set_binds(&envelope, recording);
+    set_binds(&envelope, recording, binds);
     envelope.events = (capi_envelope_event_t *)(void *)recording->events->elts;
     envelope.event_count = recording->events->nelts;
     /* Without a grant no context is kept; the events have taken theirs. */
@@ -353,10 +374,8 @@ static void push(recording_t *recording)
 static bool is_silent(const capi_visit_t *visit, const request_rec *last)
 {
     return !visit->event_headers && !visit->match_headers && !visit->bind_headers &&
-           !visit->consent_said && !visit->dir->rules.items && !visit->dir->matches.items &&
-           !visit->dir->binds.items && !visit->click_id_is_new && !is_denial_to_tell(visit) &&
-           !apr_table_get(last->headers_out, "Set-Cookie") &&
-           !apr_table_get(last->err_headers_out, "Set-Cookie");
+           !visit->dir->rules.items && !visit->dir->matches.items && !visit->dir->binds.items &&
+           !may_have_news(visit, last);
 }
 
 int capi_record_request(request_rec *r)
@@ -380,6 +399,6 @@ int capi_record_request(request_rec *r)
     read_match(&recording);
     capi_said_each(visit, visit->event_headers, CAPI_HEADER_EVENT, take_event, &recording);
     add_rule_events(&recording);
-    push(&recording);
+    push(&recording, last);
     return DECLINED;
 }
