@@ -238,6 +238,41 @@ START_TEST(test_damage_found_in_use_is_set_aside_by_the_next_open)
 }
 END_TEST
 
+static void remove_file(void)
+{
+    ck_assert_int_eq(unlink(store_file), 0);
+}
+
+static void replace_file(void)
+{
+    const char *other = apr_pstrcat(pool, store_dir, "/other", NULL);
+
+    ck_assert_int_eq(apr_file_copy(store_file, other, APR_FPROT_FILE_SOURCE_PERMS, pool),
+                     APR_SUCCESS);
+    ck_assert_int_eq(rename(other, store_file), 0);
+}
+
+static void cut_file(void)
+{
+    ck_assert_int_eq(truncate(store_file, 4096), 0);
+}
+
+/* SQLite itself goes on as if nothing had happened. */
+START_TEST(test_commit_into_a_file_that_is_not_there_any_more_fails)
+{
+    static void (*const losses[])(void) = {remove_file, replace_file, cut_file};
+
+    take_one("o1");
+    ck_assert_int_eq(capi_store_checkpoint(store), APR_SUCCESS);
+    ck_assert_int_eq(capi_store_begin(store), APR_SUCCESS);
+    ck_assert_int_eq(capi_store_note(store, "sender", "runs"), APR_SUCCESS);
+    losses[_i]();
+    ck_assert_int_ne(capi_store_commit(store), APR_SUCCESS);
+    ck_assert(capi_store_is_damaged(store));
+    ck_assert_int_eq(access(apr_pstrcat(pool, store_file, CAPI_DAMAGE_MARK, NULL), F_OK), -1);
+}
+END_TEST
+
 /* A sender that was killed leaves its log and index behind. */
 START_TEST(test_reader_after_a_crash_of_the_writer_sees_what_was_committed)
 {
@@ -394,6 +429,7 @@ int main(void)
     tcase_add_test(cases, test_file_that_is_no_database_is_set_aside_with_a_message);
     tcase_add_test(cases, test_damaged_page_is_noticed_at_open);
     tcase_add_test(cases, test_damage_found_in_use_is_set_aside_by_the_next_open);
+    tcase_add_loop_test(cases, test_commit_into_a_file_that_is_not_there_any_more_fails, 0, 3);
     tcase_add_test(cases, test_reader_after_a_crash_of_the_writer_sees_what_was_committed);
     tcase_add_test(cases, test_damaged_store_is_left_alone_by_a_reader);
     tcase_add_test(cases, test_store_of_a_newer_version_is_refused_and_kept);
