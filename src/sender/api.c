@@ -3,9 +3,12 @@
 
 #include "sender.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include <apr_strings.h>
 
@@ -18,7 +21,8 @@
 #define RETRY_AFTER_MAX    64
 #define UPLOAD_BUFFER      16384 /* a TLS record; libcurl's own is four times that, each call */
 #define IDLE_CONNECTIONS   8
-#define CONNECTION_AGE_SEC 600 /* then the name is resolved again: an API moves */
+#define CONNECTION_AGE_SEC 600   /* then the name is resolved again: an API moves */
+#define UNHEARD_MS         15000 /* what nobody acknowledges for so long is a dead connection */
 #define ERROR_MAX          (CURL_ERROR_SIZE + 128)
 
 static const char body_start[] = "{\"data\":[";
@@ -27,6 +31,9 @@ static const char body_end[] = "]}";
 struct capi_api_t {
     CURLM *multi;
     size_t answers_len; /* kept by all calls */
+    int flying;
+    curl_socket_t silent; /* the connection of the last calls that timed out */
+    int timeouts;         /* on it, without an answer between them */
 };
 
 struct capi_call_t {
@@ -61,6 +68,7 @@ capi_api_t *capi_api_create(apr_pool_t *p)
     if (!api->multi) {
         return NULL;
     }
+    api->silent = CURL_SOCKET_BAD;
     curl_multi_setopt(api->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
     /* No limit on open ones: there are as many as calls, and a call that waited for another's
      * connection would time out with it. */
@@ -345,6 +353,18 @@ static void set_transfer_options(capi_call_t *call)
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "pinterest-capi/" CAPI_VERSION);
 }
 
+/* The kernel gives up a connection that a firewall has forgotten long before it would by itself; one
+ * to a slow server is acknowledged. */
+static int set_up_socket(void *baton, curl_socket_t fd, curlsocktype purpose)
+{
+    unsigned int unheard = UNHEARD_MS;
+
+    (void)baton;
+    (void)purpose;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unheard, sizeof(unheard));
+    return CURL_SOCKOPT_OK;
+}
+
 static void set_guards(CURL *easy)
 {
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -379,6 +399,8 @@ static CURLcode set_target(CURL *easy, const capi_target_t *target)
         rc = curl_easy_setopt(easy, CURLOPT_PROXY, target->proxy ? target->proxy : "");
     }
     set_guards(easy);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, set_up_socket);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, target->is_in_trouble ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, target->headers);
@@ -418,6 +440,7 @@ apr_status_t capi_call_start(capi_call_t *call, const capi_target_t *target,
         return APR_EGENERAL;
     }
     call->is_flying = true;
+    call->api->flying++;
     return APR_SUCCESS;
 }
 
@@ -426,6 +449,7 @@ void capi_call_abort(capi_call_t *call)
     if (call->is_flying) {
         curl_multi_remove_handle(call->api->multi, call->easy);
         call->is_flying = false;
+        call->api->flying--;
     }
     call->has_ended = false;
 }
@@ -509,9 +533,33 @@ void capi_call_answer(capi_answer_t *answer, capi_call_t *call)
     }
 }
 
+/* libcurl keeps an HTTP/2 connection whose requests time out, and would use it again and again. One
+ * request may hang by itself; two in a row, or the only one there is, are the connection's fault. */
+static void watch_connection(const capi_call_t *call)
+{
+    capi_api_t *api = call->api;
+    curl_socket_t fd = CURL_SOCKET_BAD;
+
+    curl_easy_getinfo(call->easy, CURLINFO_ACTIVESOCKET, &fd);
+    if (fd == CURL_SOCKET_BAD) {
+        return;
+    }
+    if (call->result != CURLE_OPERATION_TIMEDOUT) {
+        api->timeouts = fd == api->silent ? 0 : api->timeouts;
+        return;
+    }
+    api->timeouts = fd == api->silent ? api->timeouts + 1 : 1;
+    api->silent = fd;
+    if (api->timeouts > 1 || api->flying == 0) {
+        shutdown(fd, SHUT_RDWR);
+    }
+}
+
 static void end_call(capi_call_t *call, CURLcode result)
 {
     call->result = result;
+    call->api->flying--;
+    watch_connection(call);
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &call->status);
     curl_multi_remove_handle(call->api->multi, call->easy);
     call->is_flying = false;

@@ -17,6 +17,7 @@ typedef struct {
     const char *url;
     struct curl_slist *headers; /* with the token in it */
     const char *ca_file, *proxy;
+    bool is_in_trouble; /* a kept connection may be what is wrong: take a new one */
 } capi_target_t;
 
 /* What came back. Lives until the call is started again. */

@@ -277,6 +277,7 @@ static void start_call(capi_sender_t *sender, capi_slot_t *slot)
     const capi_outgoing_t *events = slot->batch->events + slot->range.start;
 
     slot->state = CAPI_SLOT_FLYING;
+    slot->route->target.is_in_trouble = is_in_trouble(slot->route);
     if (capi_call_start(slot->call, &slot->route->target, events, slot->range.count) !=
         APR_SUCCESS) {
         /* Judged like any request without an answer. */

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.skipif(VALGRIND, reason="its clock would be 120 times t
 
 TABLE = os.environ.get("CAPI_FAULT_TABLE")
 EVENTS, DELIVERED = 5, 10
-NAMESERVER = "127.0.0.153"
+# Of this run: another may be on the machine.
+NAMESERVER = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
 FOR_EVER = 1 << 30
 
 # What the sender logs, once a fault.
@@ -210,6 +211,13 @@ def refuses_twice(line, stream, request):
         line.h2.reset_stream(stream, CODES.REFUSED_STREAM)
 
 
+def falls_silent(line, stream, request):
+    """A connection that answers once and then takes everything in."""
+    if not getattr(line, "has_answered", False):
+        line.has_answered = True
+        line.answer(stream, request)
+
+
 def breaks_frames(line, stream, request):
     line.tls.sendall(b"\xff" * 64)
 
@@ -373,6 +381,26 @@ class Case:
             self.proxy.close()
 
 
+class Silence:
+    """A sender of its own, because among so many hosts no connection is kept for long."""
+
+    def __init__(self, folder, certificates):
+        self.api = Api(certificates, on_stream(falls_silent, closes=False), 1, "h2")
+        self.api.listener.listen()
+        folder = pathlib.Path(folder) / "silence"
+        folder.mkdir()
+        self.site = Site(folder, self.api.url, certificates.ca_file)
+        self.site.program = BUILD / "tests/hasty-sender"
+        self.feed, _ = self.site.start()
+        self.feed.push(EVENTS, "a")
+        self.site.wait_settled(EVENTS)
+        self.feed.push(EVENTS, "b")
+
+    def close(self):
+        self.site.close()
+        self.api.close()
+
+
 class Storm:
     def __init__(self, folder, rows):
         self.folder = pathlib.Path(folder)
@@ -389,6 +417,7 @@ class Storm:
         self.cases = {name: Case(n, name, row, self.certificates, self.trap)
                       for n, (name, row) in enumerate(rows.items())}
         self.peak, self.patience = 0, 900 if TABLE else 120
+        self.silence = Silence(folder, self.certificates)
 
     def wrapper(self):
         """The sender with the most permissive OpenSSL, so that it is the sender that refuses, and in
@@ -459,6 +488,7 @@ class Storm:
 
     def close(self):
         self.site.close()
+        self.silence.close()
         for case in self.cases.values():
             case.close()
         self.trap.close()
@@ -546,6 +576,18 @@ def test_fault_is_one_line_in_the_log(storm, case):
 def test_record_of_the_delivery_says_what_happened(storm, case):
     for attempt in failed(storm.attempts(case)):
         assert re.search(case.row.words, attempt["error"]), attempt["error"]
+
+
+def test_kept_connection_that_falls_silent_costs_one_attempt(storm):
+    """libcurl would use it again and again: its requests time out, not the connection."""
+    site = storm.silence.site
+    site.wait_settled(2 * EVENTS, 60)
+    attempts = site.sql("SELECT http_status, error FROM attempts ORDER BY id")
+    assert [a["http_status"] for a in attempts] == [200, 0, 200]
+    assert attempts[1]["error"].startswith("no answer in time")
+    storm.silence.feed.push(EVENTS, "c")
+    site.wait_settled(3 * EVENTS)
+    assert len(site.sql("SELECT 1 FROM attempts")) == 4
 
 
 def test_token_goes_nowhere_else(storm):
