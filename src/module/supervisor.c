@@ -10,6 +10,7 @@
 #include <unixd.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ static struct {
     capi_runner_t runner;
     apr_array_header_t *accounts;
     int parent_fd;
+    int worker_fd;  /* the queue's, for workers: it holds the lock and can only be read */
     int old_queues; /* how many were there when last looked at */
     apr_proc_t sender;
     apr_proc_t retiring[CAPI_RETIRING_MAX];
@@ -404,6 +406,10 @@ static apr_status_t end_generation(void *nothing)
         close(now.parent_fd);
         now.parent_fd = -1;
     }
+    if (now.worker_fd >= 0) {
+        close(now.worker_fd);
+        now.worker_fd = -1;
+    }
     explicit_bzero(now.secret, sizeof(now.secret));
     return APR_SUCCESS;
 }
@@ -489,7 +495,7 @@ int capi_supervisor_post_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr
     (void)log_pool;
     (void)temp_pool;
     memset(&now, 0, sizeof(now));
-    now.parent_fd = -1;
+    now.parent_fd = now.worker_fd = -1;
     if (is_rehearsal()) {
         return OK;
     }
@@ -512,6 +518,7 @@ int capi_supervisor_post_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr
         return is_first ? HTTP_INTERNAL_SERVER_ERROR : OK;
     }
     open_parent(s);
+    now.worker_fd = capi_queue_file_reader(now.queue, conf_pool);
     if (capi_endpoint_prepare(conf_pool) != APR_SUCCESS) {
         ap_log_error(
             APLOG_MARK, APLOG_WARNING, 0, s,
@@ -521,7 +528,9 @@ int capi_supervisor_post_config(apr_pool_t *conf_pool, apr_pool_t *log_pool, apr
     return start_sender(0) || !is_first ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
-/* A worker keeps the mapping, its descriptor (the shared lock) and the wake-up. */
+/* A worker keeps the mapping, the shared lock and the wake-up. With a descriptor that can be written
+ * to, one that was taken over could cut the file, and everybody who looks at the queue would die of
+ * SIGBUS: httpd's parent, too. */
 void capi_supervisor_child_init(apr_pool_t *p, server_rec *s)
 {
     (void)p;
@@ -532,6 +541,11 @@ void capi_supervisor_child_init(apr_pool_t *p, server_rec *s)
     if (now.parent_fd >= 0) {
         close(now.parent_fd);
         now.parent_fd = -1;
+    }
+    if (now.queue && now.worker_fd >= 0) {
+        (void)dup3(now.worker_fd, capi_queue_fd(now.queue), O_CLOEXEC);
+        close(now.worker_fd);
+        now.worker_fd = -1;
     }
     if (now.queue && now.kept->queue_fd >= 0) {
         close(now.kept->queue_fd);

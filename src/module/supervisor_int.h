@@ -81,6 +81,10 @@ const char *capi_secret_load(unsigned char secret[CAPI_SECRET_LEN], const char *
 apr_status_t capi_queue_file_open(capi_queue_t **queue, capi_retained_t *kept, apr_uint64_t size,
                                   server_rec *s, apr_pool_t *p);
 
+/* A descriptor of its own that shares the queue's lock and can only be read; -1 where there is none to
+ * be had. Closing it drops the parent's mark, which the next capi_queue_file_open sets again. */
+int capi_queue_file_reader(const capi_queue_t *queue, apr_pool_t *p);
+
 /* Unlinks what is finished and returns the paths (const char *) of other queues that still may hold
  * records, oldest first. A queue whose httpd lives is not among them. */
 apr_array_header_t *capi_queue_files_left(const capi_retained_t *kept, server_rec *s, bool is_loud,

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -181,6 +182,18 @@ apr_status_t capi_queue_file_open(capi_queue_t **queue, capi_retained_t *kept, a
         forget(kept);
     }
     return create(queue, kept, size, s, p);
+}
+
+int capi_queue_file_reader(const capi_queue_t *queue, apr_pool_t *p)
+{
+    const char *path = apr_psprintf(p, "/proc/self/fd/%d", capi_queue_fd(queue));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
 }
 
 static int open_leftover(const char *path)

@@ -1,5 +1,6 @@
 """What attackers try, and what stops them; docs/security.md says which test is for which threat."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -154,6 +155,25 @@ def test_with_a_user_of_its_own_the_sender_shares_no_file_with_workers(api, make
     assert opened == ""
     assert httpd.post("/collect", event("two")).status == 200
     wait_for(lambda: len(httpd.sql("SELECT 1 FROM events")) == 2, "the worker's event")
+
+
+def test_no_worker_can_cut_the_queue(api, make_httpd, mpm):
+    """A file that was cut kills with SIGBUS whoever looks at its mapping: httpd's parent, too."""
+    httpd = make_httpd(api=api, mpm=mpm, conf=CONF)
+    wait_for(httpd.senders, "the sender")
+
+    def modes(pid):
+        """How the queue is open there; nothing where the process has ended."""
+        found = set()
+        with contextlib.suppress(FileNotFoundError):
+            for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+                if "/queue." in os.readlink(fd):
+                    flags = (fd.parents[1] / "fdinfo" / fd.name).read_text()
+                    found.add(int(re.search(r"flags:\s+(\d+)", flags)[1], 8) & os.O_ACCMODE)
+        return found
+    wait_for(lambda: set().union(*map(modes, httpd.workers())) == {os.O_RDONLY},
+             "workers, also those just forked, to hold the queue for reading only")
+    assert modes(httpd.pid) == {os.O_RDONLY, os.O_RDWR}
 
 
 SUEXEC = pathlib.Path("/usr/lib/apache2/suexec")
