@@ -36,7 +36,7 @@ static void lose_store(capi_sender_t *sender)
 
 void capi_store_failed(capi_sender_t *sender, const char *doing)
 {
-    int shift = sender->store_failures < 5 ? sender->store_failures : 5;
+    unsigned int shift = sender->store_failures < 5 ? sender->store_failures : 5;
     apr_interval_time_t pause = STORE_PAUSE << shift;
 
     if (capi_store_is_damaged(sender->store)) {

@@ -324,7 +324,7 @@ struct capi_sender_t {
     bool is_first;      /* of the senders of this database: does what the page asks for */
     apr_time_t beat_at; /* ticks */
 
-    int store_failures;
+    unsigned int store_failures;
     apr_time_t store_retry_at; /* ticks; 0: the store works */
 
     apr_interval_time_t clock_offset;         /* of the wall clock from ticks */
