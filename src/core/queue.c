@@ -130,6 +130,16 @@ static apr_status_t init_mutex(pthread_mutex_t *mutex)
     return rv;
 }
 
+static apr_status_t make_wakeup(capi_queue_t *queue)
+{
+    queue->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (queue->wakeup < 0) {
+        return errno;
+    }
+    queue->owns_wakeup = true;
+    return APR_SUCCESS;
+}
+
 /* The file is new, so all else in it is 0. */
 static apr_status_t fill_header(capi_queue_t *queue)
 {
@@ -139,11 +149,10 @@ static apr_status_t fill_header(capi_queue_t *queue)
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    queue->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (queue->wakeup < 0) {
-        return errno;
+    rv = make_wakeup(queue);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    queue->owns_wakeup = true;
     shared->layout = CAPI_QUEUE_LAYOUT;
     shared->header_len = CAPI_QUEUE_HEADER_LEN;
     shared->mutex_len = sizeof(pthread_mutex_t);
@@ -225,6 +234,14 @@ apr_status_t capi_queue_attach(capi_queue_t **queue, int fd, apr_pool_t *p)
     }
     *queue = found;
     return APR_SUCCESS;
+}
+
+apr_status_t capi_queue_adopt(capi_queue_t *queue)
+{
+    if (flock(queue->fd, LOCK_EX | LOCK_NB) != 0 || flock(queue->fd, LOCK_SH | LOCK_NB) != 0) {
+        return errno;
+    }
+    return make_wakeup(queue);
 }
 
 void capi_queue_close(capi_queue_t *queue)

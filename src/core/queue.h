@@ -47,6 +47,10 @@ apr_status_t capi_queue_create(capi_queue_t **queue, const char *path, apr_uint6
  * contradicts itself. */
 apr_status_t capi_queue_attach(capi_queue_t **queue, int fd, apr_pool_t *p);
 
+/* Makes an attached queue the caller's own, as if it had created it: with the shared lock and a
+ * wake-up. Fails where anybody else still has it. */
+apr_status_t capi_queue_adopt(capi_queue_t *queue);
+
 /* Unmaps and closes. The file stays. */
 void capi_queue_close(capi_queue_t *queue);
 

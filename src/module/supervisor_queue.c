@@ -116,6 +116,53 @@ static void forget(capi_retained_t *kept)
     kept->queue_path[0] = '\0';
 }
 
+static int open_leftover(const char *path)
+{
+    int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+                    is_another_servers(fd))) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static bool is_of_size(const capi_queue_t *queue, apr_uint64_t size)
+{
+    capi_queue_stats_t stats;
+
+    capi_queue_stats(queue, &stats);
+    return stats.size >= size && stats.size - size < (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A crash may have left a queue and no room for another beside it: that one is taken over, records
+ * and all. */
+static bool take_over(capi_queue_t **queue, capi_retained_t *kept, apr_uint64_t size,
+                      const char *directory, apr_pool_t *p)
+{
+    const apr_array_header_t *numbers = list_numbers(directory, p);
+    int i;
+
+    for (i = 0; i < numbers->nelts; i++) {
+        const char *path =
+            apr_psprintf(p, "%s/" FILE_PREFIX "%ld", directory, APR_ARRAY_IDX(numbers, i, long));
+        int fd = open_leftover(path);
+
+        if (fd < 0 || capi_queue_attach(queue, fd, p) != APR_SUCCESS) {
+            continue;
+        }
+        if (is_of_size(*queue, size) && !capi_queue_is_finished(*queue) &&
+            capi_queue_adopt(*queue) == APR_SUCCESS &&
+            keep(kept, *queue, path, size) == APR_SUCCESS) {
+            return true;
+        }
+        capi_queue_close(*queue);
+    }
+    return false;
+}
+
 static apr_status_t create(capi_queue_t **queue, capi_retained_t *kept, apr_uint64_t size,
                            server_rec *s, apr_pool_t *p)
 {
@@ -127,6 +174,8 @@ static apr_status_t create(capi_queue_t **queue, capi_retained_t *kept, apr_uint
     int tries;
 
     if (directory) {
+        /* What is finished goes first: it may be all the room there is. */
+        (void)capi_queue_files_left(kept, s, false, p);
         numbers = list_numbers(directory, p);
         if (numbers->nelts > 0) {
             number = APR_ARRAY_IDX(numbers, numbers->nelts - 1, long) + 1;
@@ -137,6 +186,13 @@ static apr_status_t create(capi_queue_t **queue, capi_retained_t *kept, apr_uint
             rv = strlen(path) < sizeof(kept->queue_path) ? capi_queue_create(queue, path, size, p)
                                                          : APR_ENAMETOOLONG;
         }
+    }
+    if (APR_STATUS_IS_ENOSPC(rv) && take_over(queue, kept, size, directory, p)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "PCAPI059: there is no room for another queue in %s: this server goes on with "
+                     "%s, which an earlier one left",
+                     directory, kept->queue_path);
+        return APR_SUCCESS;
     }
     if (rv == APR_SUCCESS) {
         rv = keep(kept, *queue, path, size);
@@ -190,19 +246,6 @@ int capi_queue_file_reader(const capi_queue_t *queue, apr_pool_t *p)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-static int open_leftover(const char *path)
-{
-    int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    struct stat st;
-
-    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-                    is_another_servers(fd))) {
         close(fd);
         fd = -1;
     }

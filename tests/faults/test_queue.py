@@ -80,6 +80,22 @@ def test_queue_files_that_crashes_left_are_drained_and_removed(make_shop):
     wait_for(lambda: len(list(shop.httpd.run.glob("queue.*"))) == 1, "the old files to go", 40)
 
 
+def test_queue_that_leaves_no_room_for_another_is_taken_over(make_shop):
+    """A crash must not keep the shop from starting again."""
+    shop = make_shop(queue_size=SMALLEST)
+    shop.httpd.expect(r"PCAPI059", r"PCAPI021: the queue is full")
+    shop.mount("-t", "tmpfs", "-o", "size=400k,mode=755", "tmpfs", shop.httpd.run)
+    shop.open(kinds=(Browsers,))
+    for _ in range(2):
+        shop.wait_said(20)
+        stop_the_sender(shop)
+        shop.wait_said(20)
+        shop.kill_all()
+        assert [path.name for path in shop.httpd.run.glob("queue.*")] == ["queue.1"]
+    shop.wait_said(20)
+    shop.settle()
+
+
 def test_workers_of_a_killed_parent_go_on_and_the_next_httpd_gets_what_they_took(make_shop):
     """Their sender has ended with the parent: the queue keeps, endpoints that promise a disk say 503."""
     shop = make_shop().open(kinds=(Browsers, Backend))
