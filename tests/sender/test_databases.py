@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -237,7 +238,8 @@ def test_sender_that_stood_still_joins_again(server, shops, sink):
 
 def ask(shop, number, kind):
     shop.rows("INSERT INTO " + shop.server.schema + "asks (id, kind, destination, asked_by, asked_at)"
-              f" VALUES ('0190163d-8694-7000-8000-00000000000{number}', '{kind}', 1, 'me', 0)")
+              f" VALUES ('0190163d-8694-7000-8000-00000000000{number}', '{kind}', 1, 'me',"
+              f" {time.time_ns() // 1000})")
     wait_for(lambda: shop.rows("SELECT count(*) FROM asks WHERE done_at IS NULL") == [("0",)],
              "the ask to be done")
 
