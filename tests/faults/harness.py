@@ -72,7 +72,7 @@ class Shop:
         self.httpd.write("plain.php", "<?php echo str_repeat('nothing to see ', 1000);")
         os.utime(self.httpd.docs / "index.html", (1e9, 1e9))  # Last-Modified and ETag say it
         self.httpd.expect(*NOISE)
-        self.sources, self.killed_senders, self.mounted = [], [], []
+        self.sources, self.killed, self.mounted = [], [], []
         self.dead_parents = 0
         self.names = itertools.count()  # no two sources say the same numbers
         if disk:
@@ -198,13 +198,15 @@ class Shop:
     def kill_one_sender(self, pid, sig=signal.SIGKILL):
         self.ledger.deaths.append(time.monotonic())
         self.httpd.kill(pid, sig)
-        self.killed_senders.append(pid)
+        self.killed.append(pid)
 
     def kill_worker(self, rng, sig=signal.SIGKILL):
+        """Or a sender to be that still waits before it becomes one."""
         workers = self.httpd.workers()
         if workers:
             self.count_hit()
-            self.httpd.kill(rng.choice(workers), sig)
+            self.killed.append(rng.choice(workers))
+            self.httpd.kill(self.killed[-1], sig)
         return bool(workers)
 
     def count_hit(self):
@@ -259,6 +261,6 @@ class Shop:
         that nobody killed, but where its parent lost it in the moment of its own death."""
         told = re.findall(r"PCAPI055: the sender \(pid (\d+)\)", self.httpd.log_text())
         assert len(told) == len(set(told)), told
-        by_itself = [pid for pid in told if int(pid) not in self.killed_senders]
+        by_itself = [pid for pid in told if int(pid) not in self.killed]
         assert len(by_itself) <= self.dead_parents, f"senders that nobody killed: {by_itself}"
         return told

@@ -42,7 +42,7 @@ def test_killed_senders_lose_not_even_what_was_promised_to_nobody(make_shop):
         shop.wait_recovery()
     verdict = shop.settle()
     assert not verdict.unheard
-    assert shop.check_incidents() == [str(pid) for pid in shop.killed_senders]
+    assert shop.check_incidents() == [str(pid) for pid in shop.killed]
 
 
 def test_reloads_every_few_hundred_milliseconds_leave_one_sender_and_lose_nothing(make_shop, kind):
