@@ -3,6 +3,7 @@
 #include "text.h"
 
 #include <pthread.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -184,19 +185,28 @@ static const char *const bot_starts[] = {
 #define LETTER_BITS 5
 #define LETTER(c)   ((unsigned int)(c) & ((1u << LETTER_BITS) - 1))
 #define PAIR(a, b)  (LETTER(a) << LETTER_BITS | LETTER(b))
+#define PAIRS       (1u << 2 * LETTER_BITS)
+#define THREES      (1u << 3 * LETTER_BITS)
 
-/* The words that begin with two letters, as chains of places in bot_words plus one: hardly any place
- * of a browser's agent begins one. */
-static unsigned char first_of[1u << 2 * LETTER_BITS];
+/* A bit for each three letters that a word begins with: hardly any place of a browser's agent has
+ * them, and no word is shorter. Then the words that begin with two letters, as chains of places in
+ * bot_words plus one. */
+static uint64_t beginnings[THREES / 64];
+static unsigned char first_of[PAIRS];
 static unsigned char next_of[sizeof(bot_words) / sizeof(bot_words[0]) + 1];
 
-static void chain_words(void)
+_Static_assert(sizeof(bot_words) / sizeof(bot_words[0]) < 256, "places of words are bytes");
+
+static void note_words(void)
 {
     for (apr_size_t i = sizeof(bot_words) / sizeof(bot_words[0]); i > 0; i--) {
-        unsigned char *first = &first_of[PAIR(bot_words[i - 1][0], bot_words[i - 1][1])];
+        const char *word = bot_words[i - 1];
+        unsigned int pair = PAIR(word[0], word[1]);
+        unsigned int three = pair << LETTER_BITS | LETTER(word[2]);
 
-        next_of[i] = *first;
-        *first = (unsigned char)i;
+        next_of[i] = first_of[pair];
+        first_of[pair] = (unsigned char)i;
+        beginnings[three / 64] |= UINT64_C(1) << three % 64;
     }
 }
 
@@ -207,22 +217,29 @@ static bool is_bot_word(const char *agent, const char *at, const char *word)
            !(strcmp(word, "bot") == 0 && at - agent >= 2 && strncasecmp(at - 2, "cubot", 5) == 0);
 }
 
-/* The third letter is asked first: no word is shorter. */
-static bool has_bot_word(const char *agent)
+static bool has_word_at(const char *agent, const char *at)
 {
-    for (const char *at = agent; at[0] && at[1] && at - agent < AGENT_LOOKED_AT; at++) {
-        for (unsigned int i = first_of[PAIR(at[0], at[1])]; i > 0; i = next_of[i]) {
-            const char *word = bot_words[i - 1];
-
-            if (LETTER(word[2]) == LETTER(at[2]) && is_bot_word(agent, at, word)) {
-                return true;
-            }
+    for (unsigned int i = first_of[PAIR(at[0], at[1])]; i > 0; i = next_of[i]) {
+        if (is_bot_word(agent, at, bot_words[i - 1])) {
+            return true;
         }
     }
     return false;
 }
 
-_Static_assert(sizeof(bot_words) / sizeof(bot_words[0]) < 256, "places of words are bytes");
+static bool has_bot_word(const char *agent)
+{
+    unsigned int three = 0;
+
+    for (int at = 0; agent[at] && at < AGENT_LOOKED_AT; at++) {
+        three = (three << LETTER_BITS | LETTER(agent[at])) % THREES;
+        if (at >= 2 && (beginnings[three / 64] >> three % 64 & 1) &&
+            has_word_at(agent, agent + at - 2)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static bool begins_like_bot(const char *agent)
 {
@@ -239,7 +256,7 @@ bool capi_is_bot(const char *user_agent)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    pthread_once(&once, chain_words);
+    pthread_once(&once, note_words);
     return !user_agent || user_agent[strspn(user_agent, " \t-")] == '\0' ||
            begins_like_bot(user_agent) || has_bot_word(user_agent);
 }
