@@ -231,7 +231,7 @@ static bool has_bot_word(const char *agent)
 {
     unsigned int three = 0;
 
-    for (int at = 0; agent[at] && at < AGENT_LOOKED_AT; at++) {
+    for (int at = 0; at < AGENT_LOOKED_AT && agent[at]; at++) {
         three = (three << LETTER_BITS | LETTER(agent[at])) % THREES;
         if (at >= 2 && (beginnings[three / 64] >> three % 64 & 1) &&
             has_word_at(agent, agent + at - 2)) {
