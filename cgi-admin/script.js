@@ -7,7 +7,7 @@
   const PENDING = 700;
   const live = document.querySelector('[data-live]');
   const main = document.querySelector('main');
-  let isPaused = false;
+  let isFrozen = false;
   let timer = 0;
   let asked = 0;
 
@@ -24,9 +24,9 @@
 
   const show = (word) => {
     news.textContent = word;
-    live.classList.toggle('is-paused', isPaused || word !== 'Live');
-    button.textContent = isPaused ? 'Resume' : 'Pause';
-    button.setAttribute('aria-label', isPaused ? 'Resume live updates' : 'Pause live updates');
+    live.classList.toggle('is-frozen', isFrozen || word !== 'Live');
+    button.textContent = isFrozen ? 'Follow' : 'Freeze';
+    button.title = isFrozen ? 'Follow live again' : 'Show no changes for now';
   };
 
   const filters = () => main.querySelector('.filters');
@@ -85,7 +85,7 @@
       const text = await answer.text();
       if (number === asked && mayShow()) {
         swap(text);
-        show(isPaused ? 'Paused' : 'Live');
+        show(isFrozen ? 'Frozen' : 'Live');
       }
     }
     catch {
@@ -93,7 +93,7 @@
     }
   };
 
-  const mayRefresh = () => !isPaused && !document.hidden && !isBusy();
+  const mayRefresh = () => !isFrozen && !document.hidden && !isBusy();
   const refresh = () => (mayRefresh() ? load(location.href, mayRefresh) : undefined);
 
   /* Somebody has just asked for something and waits to see what comes of it. */
@@ -106,12 +106,12 @@
 
   const schedule = () => {
     clearInterval(timer);
-    timer = isPaused ? 0 : setInterval(refresh, EVERY);
-    show(isPaused ? 'Paused' : 'Live');
+    timer = isFrozen ? 0 : setInterval(refresh, EVERY);
+    show(isFrozen ? 'Frozen' : 'Live');
   };
 
   button.addEventListener('click', () => {
-    isPaused = !isPaused;
+    isFrozen = !isFrozen;
     schedule();
     refresh();
   });

@@ -274,7 +274,7 @@ def test_news_come_by_themselves_but_not_while_somebody_types(chrome, tmp_path):
     assert chrome.execute_script("return document.activeElement.value") == "sec"
     assert requests_of(chrome) == []
     chrome.find_element("css selector", "[data-live] button").click()
-    assert chrome.find_element("css selector", "[data-live]").text.startswith("Paused")
+    assert chrome.find_element("css selector", "[data-live]").text.startswith("Frozen")
     served.close()
     store.close()
 
