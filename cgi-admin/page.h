@@ -5,6 +5,7 @@
 
 #include "forms.h"
 #include "html.h"
+#include "piece.h"
 #include "report_actions.h"
 #include "request.h"
 
@@ -52,11 +53,5 @@ void section_kept(html_t *html, const json_t *delivery);
 
 /* What came of an action, for who has just asked for it; nothing where `asked` is NULL or null. */
 void section_asked(html_t *html, const cgi_request_t *request, const json_t *asked);
-
-/* Small pieces that several of them use. */
-void piece_icon(html_t *html, const char *name);
-void piece_badge(html_t *html, const char *state); /* a state as icon and word */
-void piece_fact(html_t *html, const char *name);   /* of a list of facts; its value comes next */
-void piece_fact_end(html_t *html);
 
 #endif
