@@ -39,6 +39,9 @@ PinterestCapiFlush 1000 0
   PinterestCapiEvent none
   Header always set Pinterest-Capi-Event '{{"event_name":"lead"}}'
 </Location>
+<Location "/told/nameless">
+  Header always set Pinterest-Capi-Event '{{"event_name":"purchase"}}'
+</Location>
 <Location "/told/wrong">
   Header always set Pinterest-Capi-Event '{{"event_name":"chekout"}}'
 </Location>
@@ -230,6 +233,14 @@ def test_ids_that_are_made_anew_with_every_page(make_shop):
     shop.disappears("minted")
 
 
+def test_purchases_that_have_no_id_of_their_own(make_shop):
+    shop = make_shop()
+    shop.visit(15, "/told/nameless")
+    shop.appears("event_id", "not the one of the Pinterest Tag", "for each order")
+    shop.say(50)
+    shop.disappears("event_id")
+
+
 # --- what the shop says, who comes, and by which way ---
 
 
@@ -286,6 +297,24 @@ def test_a_queue_that_is_too_small(make_shop):
     shop.httpd.queue_size = 1048576
     shop.httpd.restart()
     shop.disappears("queue")
+
+
+def test_a_sender_that_does_not_stay(make_shop):
+    shop = make_shop(start=False)
+    program, broken = shop.httpd.root / "sender", shop.httpd.root / "broken"
+    program.write_text(f"#!/bin/sh\n[ ! -e {broken} ] && exec {BUILD}/pinterest-capi-sender\nexit 1\n")
+    program.chmod(0o755)
+    shop.httpd.conf += f"PinterestCapiSender {program}\n"
+    shop.httpd.start().wait_log("PCAPI100")
+    shop.say()
+    broken.touch()
+    for pid in shop.httpd.senders():
+        os.kill(pid, signal.SIGKILL)
+    shop.appears("sender", "not running", "error_log")
+    broken.unlink()
+    shop.disappears("sender")
+    shop.say()
+    shop.api.wait(2)
 
 
 # --- the catalogue ---
