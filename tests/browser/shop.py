@@ -70,7 +70,6 @@ def chromium(profile, agent=None):
     return selenium.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
 
 
-
 def find(driver, selector):
     """The element, once it is there: a click that leads to another page returns before that page."""
     from selenium.webdriver.common.by import By
