@@ -4,6 +4,8 @@
 
 #include <apr_strings.h>
 
+#include <openssl/crypto.h>
+
 #include <string.h>
 
 apr_status_t forms_open(forms_t *forms, const cgi_request_t *request, capi_store_t *store)
@@ -60,18 +62,13 @@ bool forms_is_ours(const forms_t *forms, const char *id, const char *token)
 {
     char wanted[CAPI_KEYED_LEN + 1];
     apr_time_t shown_at;
-    unsigned char difference = 0;
-    apr_size_t i;
 
     if (!forms->is_allowed || !id || !token || !capi_is_uuid(id, strlen(id)) ||
         strlen(token) != CAPI_KEYED_LEN) {
         return false;
     }
     capi_form_token(wanted, forms->secret, forms->request->user, id);
-    for (i = 0; i < CAPI_KEYED_LEN; i++) {
-        difference |= (unsigned char)(wanted[i] ^ token[i]);
-    }
     shown_at = capi_uuid7_msec(id) * 1000;
-    return difference == 0 &&
+    return CRYPTO_memcmp(wanted, token, CAPI_KEYED_LEN) == 0 &&
            forms->request->now - shown_at < apr_time_from_sec(FORMS_HOURS * 3600);
 }
